@@ -1,0 +1,148 @@
+//! The one retry policy: exponential back-off with full jitter, a deadline, and cancellation.
+//!
+//! Full jitter (a delay drawn evenly between zero and the exponential bound) spreads the retries of
+//! many hosts best: <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Error, Result};
+
+/// How often, how long and how patiently a failed call is made again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Retry {
+    /// Calls in all, the first included; at least 1.
+    pub attempts: u32,
+    /// The bound of the first delay; each further bound is twice the one before.
+    pub base: Duration,
+    /// No bound grows beyond this.
+    pub cap: Duration,
+    /// No further attempt starts later than this after the first.
+    pub deadline: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Retry {
+            attempts: 5,
+            base: Duration::from_millis(500),
+            cap: Duration::from_secs(20),
+            deadline: Duration::from_secs(120),
+        }
+    }
+}
+
+impl Retry {
+    /// Calls `call` until it succeeds, fails with an error that is not retryable, or the policy is
+    /// exhausted; the last error is returned.
+    ///
+    /// `call` gets the number of the attempt, from 1. Cancelling `cancel` ends the wait between
+    /// attempts at once with [`Error::interrupted`]; a call under way is not cut off, so that its
+    /// answer is not lost.
+    pub async fn run<T, F, Fut>(&self, cancel: &CancellationToken, mut call: F) -> Result<T>
+    where
+        F: FnMut(u32) -> Fut,
+        Fut: Future<Output = Result<T>>,
+    {
+        let started = Instant::now();
+        let mut attempt = 1;
+        loop {
+            if cancel.is_cancelled() {
+                return Err(Error::interrupted());
+            }
+            let error = match call(attempt).await {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            if !error.is_retryable() || attempt >= self.attempts {
+                return Err(error);
+            }
+            let delay = self.delay(attempt, rand::random_range(0.0..=1.0));
+            if started.elapsed() + delay > self.deadline {
+                return Err(error);
+            }
+            tokio::select! {
+                () = tokio::time::sleep(delay) => {}
+                () = cancel.cancelled() => return Err(Error::interrupted()),
+            }
+            attempt += 1;
+        }
+    }
+
+    /// The delay after attempt number `attempt` (from 1) for a draw between 0 and 1.
+    fn delay(&self, attempt: u32, draw: f64) -> Duration {
+        let factor = 2_u32.saturating_pow(attempt.saturating_sub(1));
+        self.base.saturating_mul(factor).min(self.cap).mul_f64(draw.clamp(0.0, 1.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    fn quick() -> Retry {
+        Retry { base: Duration::from_micros(10), ..Retry::default() }
+    }
+
+    #[tokio::test]
+    async fn retries_only_what_is_retryable() {
+        let calls = AtomicU32::new(0);
+        let result: Result<()> = quick()
+            .run(&CancellationToken::new(), |_| async {
+                calls.fetch_add(1, Ordering::Relaxed);
+                Err(Error::aws("no such thing"))
+            })
+            .await;
+        assert!(result.is_err());
+        assert_eq!(calls.into_inner(), 1);
+    }
+
+    #[tokio::test]
+    async fn succeeds_on_a_later_attempt_and_counts_them() {
+        let result = quick()
+            .run(&CancellationToken::new(), |attempt| async move {
+                if attempt < 3 { Err(Error::aws("throttled").retryable(true)) } else { Ok(attempt) }
+            })
+            .await;
+        assert_eq!(result.ok(), Some(3));
+    }
+
+    #[tokio::test]
+    async fn gives_up_after_the_last_attempt() {
+        let calls = AtomicU32::new(0);
+        let result: Result<()> = quick()
+            .run(&CancellationToken::new(), |_| async {
+                calls.fetch_add(1, Ordering::Relaxed);
+                Err(Error::timeout("slow"))
+            })
+            .await;
+        assert_eq!(result.err().map(|e| e.message().to_owned()).as_deref(), Some("slow"));
+        assert_eq!(calls.into_inner(), 5);
+    }
+
+    #[tokio::test]
+    async fn cancellation_ends_the_wait() {
+        let cancel = CancellationToken::new();
+        let policy = Retry { base: Duration::from_secs(3600), cap: Duration::from_secs(3600), deadline: Duration::MAX, ..Retry::default() };
+        let token = cancel.clone();
+        let result: Result<()> = policy
+            .run(&cancel, |_| {
+                token.cancel();
+                async { Err(Error::aws("throttled").retryable(true)) }
+            })
+            .await;
+        assert_eq!(result.err().map(|e| e.kind()), Some(crate::error::Kind::Interrupted));
+    }
+
+    #[test]
+    fn delays_double_up_to_the_cap() {
+        let policy = Retry::default();
+        assert_eq!(policy.delay(1, 1.0), Duration::from_millis(500));
+        assert_eq!(policy.delay(3, 1.0), Duration::from_secs(2));
+        assert_eq!(policy.delay(40, 1.0), Duration::from_secs(20));
+        assert_eq!(policy.delay(3, 0.0), Duration::ZERO);
+    }
+}
