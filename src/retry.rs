@@ -56,19 +56,25 @@ impl Retry {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            if !error.is_retryable() || attempt >= self.attempts {
+            let Some(delay) = self.next_delay(attempt, started.elapsed()).filter(|_| error.is_retryable()) else {
                 return Err(error);
-            }
-            let delay = self.delay(attempt, rand::random_range(0.0..=1.0));
-            if started.elapsed() + delay > self.deadline {
-                return Err(error);
-            }
+            };
             tokio::select! {
                 () = tokio::time::sleep(delay) => {}
                 () = cancel.cancelled() => return Err(Error::interrupted()),
             }
             attempt += 1;
         }
+    }
+
+    /// How long to wait after attempt number `attempt` (from 1) failed, `elapsed` after the first
+    /// began; `None` when it was the last.
+    pub fn next_delay(&self, attempt: u32, elapsed: Duration) -> Option<Duration> {
+        if attempt >= self.attempts {
+            return None;
+        }
+        let delay = self.delay(attempt, rand::random_range(0.0..=1.0));
+        (elapsed.saturating_add(delay) <= self.deadline).then_some(delay)
     }
 
     /// The delay after attempt number `attempt` (from 1) for a draw between 0 and 1.

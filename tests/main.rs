@@ -1,1 +1,28 @@
+//! The integration tests: one binary, a module per feature.
 
+mod spot;
+
+mod architecture;
+mod command_line;
+mod documentation;
+mod embedding;
+mod errors;
+mod interruption;
+mod moto;
+mod recipes;
+mod repl;
+mod sandbox;
+mod scripts;
+
+#[test]
+fn no_test_file_is_forgotten() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let main = std::fs::read_to_string(folder.join("main.rs")).unwrap();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
+        if path.extension().is_some_and(|extension| extension == "rs") && stem != "main" {
+            assert!(main.contains(&format!("mod {stem};")), "tests/main.rs lacks `mod {stem};`");
+        }
+    }
+}

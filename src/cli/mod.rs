@@ -1,0 +1,197 @@
+//! The command line: one file per command.
+
+mod eject;
+mod init;
+mod interrupt;
+mod list_recipes;
+mod options;
+mod recipe;
+mod repl;
+mod words;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::error::Error;
+use crate::host::Failure;
+use crate::script::Library;
+use crate::ui::{Event, Ui};
+use options::Options;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    the recipe failed
+  2    the command line or the configuration is wrong
+  3    some targets succeeded and some did not
+  4    another run holds the project's state
+  5    something that costs money may remain
+  130  interrupted
+  70   a fault of spot itself";
+
+/// Runs deployment recipes: launch EC2 spot instances, deploy to them, remove them.
+#[derive(Debug, Parser)]
+#[command(name = "spot", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    options: Options,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a recipe, by file or by name; `spot NAME` is short for `spot run NAME`
+    #[command(disable_help_flag = true, override_usage = "spot run <FILE|NAME> [--flag value]…")]
+    Run {
+        /// The recipe: a path (with `/` or ending in .rhai), or a name
+        #[arg(value_name = "FILE|NAME")]
+        recipe: String,
+        /// The recipe's own arguments; `--help` shows them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+        words: Vec<String>,
+    },
+    /// Type lines of Rhai and see what they do
+    Repl,
+    /// Lay out a project in a folder: the recipe `setup`
+    Init {
+        /// The folder, made if it does not exist
+        #[arg(default_value = ".")]
+        folder: std::path::PathBuf,
+    },
+    /// Copy a built-in recipe or stdlib module into the project, to be changed there
+    Eject {
+        /// Its name
+        name: String,
+        /// Take the stdlib module of this name, not the recipe
+        #[arg(long)]
+        module: bool,
+        /// Replace a file that exists
+        #[arg(long)]
+        force: bool,
+    },
+    /// Show all recipes and where each comes from
+    ListRecipes,
+    #[command(external_subcommand)]
+    Named(Vec<String>),
+}
+
+/// Runs the command line of this process and returns its exit code.
+pub fn main() -> ExitCode {
+    let argv: Vec<OsString> = std::env::args_os().collect();
+    let (cli, words) = match parse(&argv) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            // A closed pipe is the only way in which this can fail.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let ui = cli.options.open_ui();
+    let code = match run(&cli, &words, &ui) {
+        Ok(code) => code,
+        Err(failure) => {
+            ui.emit(Event::Error(Box::new(failure.shown())));
+            failure.exit_code()
+        }
+    };
+    ui.finish();
+    ExitCode::from(code)
+}
+
+fn run(cli: &Cli, words: &[String], ui: &Arc<dyn Ui>) -> Result<u8, Failure> {
+    match &cli.command {
+        Command::Run { recipe, .. } => recipe::run(&cli.options, ui, recipe, words),
+        Command::Named(all) => {
+            let name = all.first().map(String::as_str).unwrap_or_default();
+            recipe::run_named(&cli.options, ui, name, words, &commands())
+        }
+        Command::Repl => repl::run(&cli.options, ui),
+        Command::Init { folder } => init::run(&cli.options, ui, folder),
+        Command::Eject { name, module, force } => eject::run(&cli.options, ui, name, *module, *force),
+        Command::ListRecipes => list_recipes::run(&cli.options, ui),
+    }
+}
+
+/// Parses a command line. The options of every command may also stand among the words of a recipe,
+/// which the recipe's own flags would otherwise swallow.
+fn parse(argv: &[OsString]) -> Result<(Cli, Vec<String>), clap::Error> {
+    let command = || Cli::command().after_help(after_help(argv));
+    let cli = Cli::from_arg_matches(&command().try_get_matches_from(argv)?)?;
+    let words = match &cli.command {
+        Command::Run { words, .. } => words.clone(),
+        Command::Named(all) => all.get(1..).unwrap_or_default().to_vec(),
+        _ => return Ok((cli, Vec::new())),
+    };
+    let (ours, words) = words::split(&Cli::command(), &words);
+    let taken = ours.len() + words.len();
+    let before = argv.get(..argv.len().saturating_sub(taken)).unwrap_or_default();
+    let again = before.iter().take(1).cloned().chain(ours.into_iter().map(OsString::from)).chain(before.iter().skip(1).cloned());
+    let cli = Cli::from_arg_matches(&command().try_get_matches_from(again)?)?;
+    Ok((cli, words))
+}
+
+/// Names of the commands that are not recipes.
+fn commands() -> Vec<String> {
+    Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect()
+}
+
+/// What `--help` says below the options; the recipes are those of the current project.
+fn after_help(argv: &[OsString]) -> String {
+    if !argv.iter().any(|word| word == "--help" || word == "-h") && argv.len() > 1 {
+        return String::new();
+    }
+    let folder = std::env::current_dir().unwrap_or_default();
+    let recipes = Library::new(folder, options::user_folder()).recipes().unwrap_or_default();
+    let width = recipes.iter().map(|script| script.name.len()).max().unwrap_or(0);
+    let lines: String =
+        recipes.iter().map(|script| format!("  {:width$}  {}\n", script.name, script.summary())).collect();
+    format!("Recipes (spot NAME --help shows the flags of one):\n{lines}\n{EXIT_CODES}")
+}
+
+/// A usage error for something that the command line asks for and cannot have.
+fn usage(message: impl Into<String>) -> Failure {
+    Error::usage(message).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> (Cli, Vec<String>) {
+        let argv: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+        parse(&argv).unwrap()
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_of_every_command_may_follow_a_recipe() {
+        for line in ["spot run create --count 5 --sandbox --project /p -y", "spot create --count 5 --sandbox --project=/p --yes"] {
+            let (cli, words) = parsed(line);
+            assert!(cli.options.sandbox && cli.options.yes, "{line}");
+            assert_eq!(cli.options.project.as_deref(), Some(std::path::Path::new("/p")), "{line}");
+            assert_eq!(words, ["--count", "5"], "{line}");
+        }
+    }
+
+    #[test]
+    fn what_follows_two_dashes_is_the_recipes() {
+        let (cli, words) = parsed("spot destroy i-1 -- --yes");
+        assert!(!cli.options.yes);
+        assert_eq!(words, ["i-1", "--", "--yes"]);
+    }
+
+    #[test]
+    fn help_after_a_recipe_is_the_recipes_help() {
+        assert_eq!(parsed("spot run create --help").1, ["--help"]);
+        assert_eq!(parsed("spot create --help").1, ["--help"]);
+    }
+}

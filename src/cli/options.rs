@@ -1,0 +1,164 @@
+//! The options that every command takes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::error::{Error, Result};
+use crate::host::{Host, HostBuilder};
+use crate::sandbox::Sandbox;
+use crate::ui::{self, Ui};
+
+/// Files that make a folder a project.
+const MARKS: [&str; 4] = ["spot.toml", "config.yaml", "instances.json", ".spot"];
+
+/// Options of every command; a flag wins over its environment variable.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of every command")]
+pub(super) struct Options {
+    /// The project's folder [default: the nearest folder upwards with spot.toml, config.yaml,
+    /// instances.json or .spot, otherwise this one]
+    #[arg(long, value_name = "DIR", env = "SPOT_PROJECT", global = true)]
+    pub project: Option<PathBuf>,
+
+    /// The configuration file [default: spot.toml or config.yaml of the project]
+    #[arg(long, value_name = "FILE", env = "SPOT_CONFIG", global = true)]
+    pub config: Option<PathBuf>,
+
+    /// Work in the project's sandbox: a cloud on this machine, with a state of its own
+    #[arg(long, env = "SPOT_SANDBOX", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue, global = true)]
+    pub sandbox: bool,
+
+    /// The AWS profile [default: as the AWS CLI]
+    #[arg(long, value_name = "NAME", env = "SPOT_PROFILE", global = true)]
+    pub profile: Option<String>,
+
+    /// The region for calls that belong to none
+    #[arg(long, value_name = "REGION", env = "SPOT_REGION", global = true)]
+    pub region: Option<String>,
+
+    /// An EC2-compatible endpoint
+    #[arg(long, value_name = "URL", env = "SPOT_ENDPOINT_URL", global = true)]
+    pub endpoint_url: Option<String>,
+
+    /// Answer yes to confirmations
+    #[arg(short, long, env = "SPOT_YES", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue, global = true)]
+    pub yes: bool,
+
+    /// Type this word where a recipe asks for it, such as the account's id; may be repeated
+    #[arg(long, value_name = "WORD", global = true)]
+    pub answer: Vec<String>,
+
+    /// A folder outside the project that recipes may read and write; may be repeated
+    #[arg(long, value_name = "DIR", global = true)]
+    pub allow: Vec<PathBuf>,
+
+    /// Seconds to wait while another run holds the project's state
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, global = true)]
+    pub lock_timeout: u64,
+
+    /// Print one JSON object per line
+    #[arg(long, env = "SPOT_JSON", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue, global = true)]
+    pub json: bool,
+
+    /// Show results, warnings and errors only
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+
+    /// Show more; twice for everything
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub verbose: u8,
+
+    /// When to use colour
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::Auto, global = true)]
+    pub color: When,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum When {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    Always,
+    Never,
+}
+
+impl Options {
+    /// The terminal that the options describe.
+    pub fn open_ui(&self) -> Arc<dyn Ui> {
+        ui::open(&ui::Options {
+            format: if self.json { ui::Format::Json } else { ui::Format::Auto },
+            color: match self.color {
+                When::Auto => ui::Color::Auto,
+                When::Always => ui::Color::Always,
+                When::Never => ui::Color::Never,
+            },
+            quiet: self.quiet,
+            verbose: self.verbose,
+            yes: self.yes,
+            typed: self.answer.clone(),
+            ..ui::Options::default()
+        })
+    }
+
+    /// The project's folder.
+    pub fn project(&self) -> Result<PathBuf> {
+        if let Some(folder) = &self.project {
+            return Ok(folder.clone());
+        }
+        let current = std::env::current_dir()
+            .map_err(|error| Error::usage("the current folder cannot be read").with_source(error))?;
+        let is_project = |folder: &&Path| MARKS.iter().any(|mark| folder.join(mark).exists());
+        // A home folder is nobody's project, even if a stray mark lies there.
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        let found = current.ancestors().take_while(|folder| Some(*folder) != home.as_deref()).find(is_project);
+        Ok(found.unwrap_or(&current).to_owned())
+    }
+
+    /// The sandbox, started if it was asked for.
+    pub fn start_sandbox(&self) -> Result<Option<Sandbox>> {
+        if !self.sandbox {
+            return Ok(None);
+        }
+        if self.endpoint_url.is_some() {
+            return Err(Error::usage("--sandbox and --endpoint-url exclude each other"));
+        }
+        Sandbox::start(&self.project()?).map(Some)
+    }
+
+    /// The host that the options describe.
+    pub fn host(&self, ui: Arc<dyn Ui>, sandbox: Option<&Sandbox>) -> Result<HostBuilder> {
+        let mut builder =
+            Host::builder().project(self.project()?).ui(ui).lock_wait(Duration::from_secs(self.lock_timeout));
+        if let Some(file) = &self.config {
+            builder = builder.config(file);
+        }
+        if let Some(folder) = user_folder() {
+            builder = builder.user_folder(folder);
+        }
+        if let Some(profile) = &self.profile {
+            builder = builder.profile(profile);
+        }
+        if let Some(region) = &self.region {
+            builder = builder.region(region);
+        }
+        if let Some(url) = &self.endpoint_url {
+            builder = builder.endpoint_url(url);
+        }
+        for folder in &self.allow {
+            builder = builder.allow(folder);
+        }
+        Ok(match sandbox {
+            Some(sandbox) => builder.sandbox(sandbox),
+            None => builder,
+        })
+    }
+}
+
+/// The user's configuration folder: `$XDG_CONFIG_HOME/spot` or its like.
+pub(super) fn user_folder() -> Option<PathBuf> {
+    use etcetera::BaseStrategy;
+    etcetera::choose_base_strategy().ok().map(|strategy| strategy.config_dir().join("spot"))
+}

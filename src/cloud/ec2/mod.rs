@@ -1,0 +1,128 @@
+//! Amazon EC2, and whatever speaks its query protocol. The only folder that names the AWS SDK.
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | `client.rs` | [`Ec2`]: clients, one per region and built when first used; retries; paging |
+//! | `transport.rs` | the HTTP connections that all clients share |
+//! | `errors.rs` | from the SDK's errors to ours |
+//! | `mutation.rs` | intent, call, closing: every request that changes something |
+//! | `convert.rs` | from the SDK's tags, times and instances to ours and back |
+//! | `identity.rs` `place.rs` `image.rs` `instance.rs` `launch.rs` `owned.rs` | one concern each |
+//! | `network.rs` `dedicated.rs` `group.rs` `removal.rs` | networks: finding, making, removing |
+
+mod client;
+mod convert;
+mod dedicated;
+mod errors;
+mod group;
+mod identity;
+mod image;
+mod instance;
+mod launch;
+mod mutation;
+mod network;
+mod owned;
+mod place;
+mod removal;
+mod transport;
+
+#[cfg(test)]
+mod moto;
+#[cfg(test)]
+mod wire;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+pub use client::Ec2;
+
+use super::{
+    Cloud, Identity, Image, ImageQuery, Instance, InstanceFilter, InstanceType, Intent, Launch,
+    LaunchRequest, Network, NetworkRequest, Offering, OnChange, Owned, Owner, Price, Record, Region, Removed,
+    Settled, Tags, Termination, Until, Zone,
+};
+use crate::error::Result;
+
+#[async_trait]
+impl Cloud for Ec2 {
+    async fn identity(&self) -> Result<Identity> {
+        self.caller_identity().await
+    }
+
+    async fn default_region(&self) -> Option<String> {
+        self.configured_region().await
+    }
+
+    async fn regions(&self) -> Result<Vec<Region>> {
+        self.enabled_regions().await
+    }
+
+    async fn zones(&self, region: &str) -> Result<Vec<Zone>> {
+        self.available_zones(region).await
+    }
+
+    async fn find_image(&self, region: &str, query: &ImageQuery) -> Result<Image> {
+        self.image(region, query).await
+    }
+
+    async fn instance_types(&self, region: &str, names: &[String]) -> Result<Vec<InstanceType>> {
+        self.types(region, names).await
+    }
+
+    async fn offerings(&self, region: &str, types: &[String]) -> Result<Vec<Offering>> {
+        self.offered(region, types).await
+    }
+
+    async fn ensure_network(&self, request: &NetworkRequest, record: &dyn Record) -> Result<Network> {
+        self.network(request, record).await
+    }
+
+    async fn delete_network(&self, region: &str, owner: &Owner, record: &dyn Record) -> Result<Vec<Removed>> {
+        self.remove_network(region, owner, record).await
+    }
+
+    async fn launch(&self, request: &LaunchRequest, record: &dyn Record) -> Result<Launch> {
+        self.launch_in_pools(request, record).await
+    }
+
+    async fn instances(&self, region: &str, filter: &InstanceFilter) -> Result<Vec<Instance>> {
+        self.describe(region, filter).await
+    }
+
+    async fn terminate(&self, region: &str, ids: &[String], record: &dyn Record) -> Result<Vec<Termination>> {
+        self.terminate_all(region, ids, record).await
+    }
+
+    async fn wait(
+        &self,
+        region: &str,
+        ids: &[String],
+        until: Until,
+        timeout: Duration,
+        on_change: &OnChange<'_>,
+    ) -> Result<Vec<Instance>> {
+        self.wait_until(region, ids, until, timeout, on_change).await
+    }
+
+    async fn prices(&self, region: &str, types: &[String]) -> Result<Vec<Price>> {
+        self.spot_prices(region, types).await
+    }
+
+    async fn tag(&self, region: &str, ids: &[String], tags: &Tags) -> Result<()> {
+        self.write_tags(region, ids, tags).await
+    }
+
+    async fn caller_address(&self) -> Result<IpAddr> {
+        self.address().await
+    }
+
+    async fn owned(&self, region: &str, owner: &Owner) -> Result<Vec<Owned>> {
+        self.all_owned(region, owner).await
+    }
+
+    async fn settle(&self, open: &Intent) -> Result<Settled> {
+        self.settle_intent(open).await
+    }
+}

@@ -1,0 +1,111 @@
+//! Which cloud is spoken to, as whom, and how patiently.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::retry::Retry;
+
+/// Where the cloud is and who calls. What is not given here comes from the usual chain: environment,
+/// profile (SSO, assumed role and credential process among them), web identity, container and
+/// instance metadata; `AWS_ENDPOINT_URL` is honoured.
+#[derive(Debug, Clone, Default)]
+pub struct Endpoint {
+    /// The address of the API, for a sandbox or moto: `http://127.0.0.1:5000`.
+    pub url: Option<String>,
+    /// Fixed keys, for a sandbox: with them neither environment nor files are consulted.
+    pub keys: Option<Keys>,
+    /// The profile of `~/.aws/config` to use.
+    pub profile: Option<String>,
+    /// The region for calls that name none.
+    pub region: Option<String>,
+}
+
+/// An access key with its secret; the secret never shows in `Debug` output.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Keys {
+    /// The access key id.
+    pub access_key: String,
+    /// The secret access key.
+    pub secret_key: String,
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys").field("access_key", &self.access_key).finish_non_exhaustive()
+    }
+}
+
+impl Endpoint {
+    /// An endpoint on loopback with fixed keys, as the sandbox and moto have them.
+    pub fn local(url: impl Into<String>) -> Self {
+        let keys = Keys { access_key: "sandbox".to_owned(), secret_key: "sandbox".to_owned() };
+        Endpoint {
+            url: Some(url.into()),
+            keys: Some(keys),
+            profile: None,
+            region: Some("us-east-1".to_owned()),
+        }
+    }
+}
+
+/// How patiently the cloud is spoken to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// How long a connection may take to come up.
+    pub connect_timeout: Duration,
+    /// How long an answer may take.
+    pub read_timeout: Duration,
+    /// How failed calls are repeated; the SDK itself repeats nothing.
+    pub retry: Retry,
+    /// The time between two looks while waiting for instances or for a removal.
+    pub poll: Duration,
+    /// How long a removal waits for what depends on the resource to go away.
+    pub dependency_timeout: Duration,
+    /// How long a resource that was just made may take to show in answers.
+    pub visibility: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            connect_timeout: Duration::from_secs(10),
+            read_timeout: Duration::from_secs(60),
+            retry: Retry::default(),
+            poll: Duration::from_secs(2),
+            dependency_timeout: Duration::from_secs(120),
+            visibility: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Settings {
+    /// What suits an endpoint: the local settings on loopback, the default ones elsewhere.
+    pub fn for_endpoint(endpoint: &Endpoint) -> Self {
+        let environment =
+            || std::env::var("AWS_ENDPOINT_URL_EC2").or_else(|_| std::env::var("AWS_ENDPOINT_URL")).ok();
+        let url = endpoint.url.clone().or_else(environment).unwrap_or_default();
+        let host = url.split("://").nth(1).unwrap_or_default();
+        if ["127.", "localhost", "[::1]"].iter().any(|local| host.starts_with(local)) {
+            return Settings::local();
+        }
+        Settings::default()
+    }
+
+    /// For an endpoint on loopback: what was made shows at once and looking costs nothing.
+    pub fn local() -> Self {
+        Settings { poll: Duration::from_millis(100), visibility: Duration::ZERO, ..Settings::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_secret_key_is_not_printed() {
+        let keys = Keys { access_key: "AKIA".to_owned(), secret_key: "hush".to_owned() };
+        let endpoint = Endpoint { keys: Some(keys), ..Endpoint::default() };
+        let text = format!("{endpoint:?}");
+        assert!(text.contains("AKIA") && !text.contains("hush"), "{text}");
+    }
+}

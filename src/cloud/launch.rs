@@ -1,0 +1,240 @@
+//! What is to be launched, where it may be, and what came of it.
+
+use std::io::Write;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Image, Instance, Market, Offering, Subnet};
+use crate::error::{Error, Result};
+
+/// EC2's limit for user data, before it is encoded, in bytes.
+pub const USER_DATA_LIMIT: usize = 16 * 1024;
+
+/// A place that can give instances: one type in one zone.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pool {
+    /// The instance type.
+    #[serde(rename = "type")]
+    pub instance_type: String,
+    /// The zone.
+    pub zone: String,
+    /// The subnet in that zone.
+    pub subnet_id: String,
+    /// The image for this pool, when it is not the request's (another architecture).
+    #[serde(default)]
+    pub image: Option<Image>,
+}
+
+impl Pool {
+    /// Every type in every subnet, the types in the order given and the zones inside each type,
+    /// without the pairs that are not offered. When `offerings` is empty nothing is left out.
+    pub fn each(types: &[String], subnets: &[Subnet], offerings: &[Offering]) -> Vec<Pool> {
+        let offered = |instance_type: &String, zone: &String| {
+            offerings.is_empty()
+                || offerings.iter().any(|it| it.instance_type == *instance_type && it.zone == *zone)
+        };
+        types
+            .iter()
+            .flat_map(|instance_type| subnets.iter().map(move |subnet| (instance_type, subnet)))
+            .filter(|(instance_type, subnet)| offered(instance_type, &subnet.zone))
+            .map(|(instance_type, subnet)| Pool {
+                instance_type: instance_type.clone(),
+                zone: subnet.zone.clone(),
+                subnet_id: subnet.id.clone(),
+                image: None,
+            })
+            .collect()
+    }
+}
+
+/// Instances to launch in one region.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LaunchRequest {
+    /// The region.
+    pub region: String,
+    /// How many.
+    pub count: u32,
+    /// Where they may be, the preferred pool first.
+    pub pools: Vec<Pool>,
+    /// The image.
+    pub image: Image,
+    /// How they are paid for.
+    pub market: Market,
+    /// The most that a spot instance may cost, in US dollars for an hour; EC2's own limit is the
+    /// on-demand price.
+    pub max_price: Option<f64>,
+    /// The size of the root volume (gp3) in GiB; the image's own size when absent.
+    pub disk_gb: Option<u32>,
+    /// The security group.
+    pub security_group_id: String,
+    /// Whether they get a public IPv4 address.
+    pub public_ip: bool,
+    /// What cloud-init gets; compressed when it is larger than [`USER_DATA_LIMIT`].
+    pub user_data: Option<Vec<u8>>,
+    /// A key pair that EC2 has, if any.
+    pub key_name: Option<String>,
+    /// Further tags; spot's own keys cannot be replaced.
+    pub tags: super::tags::Tags,
+    /// The project.
+    pub project: String,
+    /// The deployment.
+    pub deployment: String,
+    /// Who asks.
+    pub creator: String,
+    /// What the tag `Name` says.
+    pub name: String,
+}
+
+impl LaunchRequest {
+    /// Refuses what EC2 would refuse, before anything is created.
+    pub fn validate(&self) -> Result<()> {
+        if self.count == 0 {
+            return Err(Error::usage("cannot launch 0 instances, expected a count of at least 1"));
+        }
+        if self.pools.is_empty() {
+            return Err(Error::usage(format!(
+                "no pool to launch in {}: no zone offers any of the types",
+                self.region
+            ))
+            .with_hint("choose other instance types or another region"));
+        }
+        if let Some(price) = self.max_price
+            && (!price.is_finite() || price <= 0.0)
+        {
+            return Err(Error::usage(format!(
+                "a price limit of {price} is impossible, expected US dollars above 0"
+            )));
+        }
+        if self.project.is_empty() {
+            return Err(Error::usage(
+                "the launch names no project, so its instances could not be found again",
+            ));
+        }
+        for image in self.pools.iter().filter_map(|pool| pool.image.as_ref()).chain([&self.image]) {
+            self.fits(image)?;
+        }
+        Ok(())
+    }
+
+    fn fits(&self, image: &Image) -> Result<()> {
+        match (self.disk_gb, image.minimum_disk_gb) {
+            (Some(asked), Some(needed)) if i64::from(asked) < i64::from(needed) => {
+                Err(Error::usage(format!(
+                    "a disk of {asked} GiB is too small for the image {} ({}), which needs {needed} GiB",
+                    image.id, image.name
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A pool that gave less than was asked for, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The zone.
+    pub zone: String,
+    /// The instance type.
+    #[serde(rename = "type")]
+    pub instance_type: String,
+    /// The error code.
+    pub code: String,
+    /// The cloud's words.
+    pub message: String,
+}
+
+/// What came of a launch. Instances that were launched are here, whatever else went wrong.
+#[derive(Debug, Clone, Default)]
+pub struct Launch {
+    /// The instances.
+    pub instances: Vec<Instance>,
+    /// The pools that refused, in the order they were asked.
+    pub refusals: Vec<Refusal>,
+    /// How many instances are missing.
+    pub missing: u32,
+    /// What ended the launch before all pools were asked: a quota, a missing permission, Ctrl-C.
+    pub error: Option<Error>,
+}
+
+/// User data as EC2 takes it: as it is when it is small enough, else compressed with gzip (which
+/// cloud-init unpacks); an error when that is still too large.
+pub fn pack_user_data(data: &[u8]) -> Result<Vec<u8>> {
+    if data.len() <= USER_DATA_LIMIT {
+        return Ok(data.to_vec());
+    }
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    let packed = encoder
+        .write_all(data)
+        .and_then(|()| encoder.finish())
+        .map_err(|error| Error::internal("cannot compress the user data").with_source(error))?;
+    if packed.len() <= USER_DATA_LIMIT {
+        return Ok(packed);
+    }
+    Err(Error::usage(format!(
+        "the user data has {} bytes ({} compressed), EC2 takes at most {USER_DATA_LIMIT}",
+        data.len(),
+        packed.len()
+    ))
+    .with_hint("upload large files over SSH instead: ssh::upload(hosts, …)"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    fn subnet(zone: &str) -> Subnet {
+        Subnet { id: format!("subnet-{zone}"), zone: zone.to_owned(), cidr: String::new() }
+    }
+
+    fn request() -> LaunchRequest {
+        LaunchRequest {
+            region: "us-west-2".to_owned(),
+            count: 1,
+            pools: vec![Pool::default()],
+            project: "web".to_owned(),
+            ..LaunchRequest::default()
+        }
+    }
+
+    #[test]
+    fn pools_keep_the_order_of_the_types_and_leave_out_what_is_not_offered() {
+        let types = ["b".to_owned(), "a".to_owned()];
+        let subnets = [subnet("z1"), subnet("z2")];
+        let order = |offerings: &[Offering]| -> Vec<String> {
+            Pool::each(&types, &subnets, offerings)
+                .iter()
+                .map(|p| format!("{}@{}", p.instance_type, p.zone))
+                .collect()
+        };
+        assert_eq!(order(&[]), ["b@z1", "b@z2", "a@z1", "a@z2"]);
+        let offering = |t: &str, z: &str| Offering { zone: z.to_owned(), instance_type: t.to_owned() };
+        assert_eq!(order(&[offering("a", "z1"), offering("b", "z2")]), ["b@z2", "a@z1"]);
+    }
+
+    #[test]
+    fn impossible_requests_are_refused_before_anything_exists() {
+        assert!(request().validate().is_ok());
+        assert!(LaunchRequest { count: 0, ..request() }.validate().is_err());
+        assert!(LaunchRequest { pools: Vec::new(), ..request() }.validate().is_err());
+        assert!(LaunchRequest { max_price: Some(f64::NAN), ..request() }.validate().is_err());
+        assert!(LaunchRequest { project: String::new(), ..request() }.validate().is_err());
+        let image = Image { minimum_disk_gb: Some(30), ..Image::default() };
+        let error = LaunchRequest { disk_gb: Some(8), image, ..request() }.validate().unwrap_err();
+        assert!(error.message().contains("30 GiB"), "{error}");
+    }
+
+    #[test]
+    fn large_user_data_is_compressed_and_larger_refused() {
+        let small = b"#!/bin/sh\n".to_vec();
+        assert_eq!(pack_user_data(&small).unwrap(), small);
+        let large = vec![b'x'; 100_000];
+        let packed = pack_user_data(&large).unwrap();
+        let mut unpacked = Vec::new();
+        flate2::read::GzDecoder::new(packed.as_slice()).read_to_end(&mut unpacked).unwrap();
+        assert_eq!(unpacked, large);
+        let noise: Vec<u8> =
+            (0..60_000_u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+        assert!(pack_user_data(&noise).unwrap_err().message().contains("16384"));
+    }
+}

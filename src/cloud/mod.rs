@@ -1,0 +1,142 @@
+//! Instances and networks of a cloud, and nothing of scripts.
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | `mod.rs` | [`Cloud`], what any cloud must be able to do |
+//! | `record.rs` | [`Record`], the journal as the cloud sees it |
+//! | `tags.rs` | the tags that are written and searched, [`tags::Owner`] |
+//! | `codes.rs` | what each error code means, and what to do about it |
+//! | `endpoint.rs` | which cloud, as whom, how patiently |
+//! | `place.rs` `image.rs` `network.rs` `cidr.rs` `launch.rs` `instance.rs` | requests and answers |
+//! | [`ec2`] | Amazon EC2; the only folder that names the AWS SDK |
+
+mod cidr;
+pub mod codes;
+pub mod ec2;
+mod endpoint;
+mod image;
+mod instance;
+mod launch;
+mod network;
+mod place;
+mod record;
+pub mod tags;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+pub use cidr::Cidr;
+pub use endpoint::{Endpoint, Keys, Settings};
+pub use image::{Image, ImageQuery, ImageSource, UbuntuRelease};
+pub use instance::{Instance, InstanceFilter, InstanceState, Market, Outcome, Termination, Until};
+pub use launch::{Launch, LaunchRequest, Pool, Refusal, USER_DATA_LIMIT, pack_user_data};
+pub use network::{Ingress, Network, NetworkRequest, Owned, Removed, ResourceKind, Subnet, group_name};
+pub use place::{Architecture, Identity, InstanceType, Offering, Price, Region, Zone};
+pub use record::{Intent, IntentId, Record, Settled, Unrecorded};
+pub use tags::{Owner, Tags};
+
+use crate::error::Result;
+
+/// Called with each instance whose state or address changed while it is waited for.
+pub type OnChange<'a> = dyn Fn(&Instance) + Send + Sync + 'a;
+
+/// A cloud that spot can launch instances in.
+///
+/// Calls that change something write an intent to the [`Record`] first and close it afterwards. An
+/// answer that got lost is never taken for a refusal: the call is repeated only after a look for what
+/// it made, and when that too fails its intent stays open, for [`Cloud::settle`].
+///
+/// Errors have the kind `aws`, the service's code, and a hint where one is known.
+#[async_trait]
+pub trait Cloud: Send + Sync {
+    /// Who the credentials belong to.
+    ///
+    /// # Errors
+    /// `NoCredentials` when there are none, `ExpiredToken` when they were good once.
+    async fn identity(&self) -> Result<Identity>;
+
+    /// The region that calls go to when the user names none: the endpoint's, else the environment's
+    /// or the profile's.
+    async fn default_region(&self) -> Option<String>;
+
+    /// The regions that are enabled for the account, by name.
+    async fn regions(&self) -> Result<Vec<Region>>;
+
+    /// The zones of a region that can be used, by name.
+    async fn zones(&self, region: &str) -> Result<Vec<Zone>>;
+
+    /// The newest image that fits a query.
+    ///
+    /// # Errors
+    /// When none fits, it is for another architecture, or it is deprecated.
+    async fn find_image(&self, region: &str, query: &ImageQuery) -> Result<Image>;
+
+    /// What instance types are, in the order of `names`.
+    ///
+    /// # Errors
+    /// `InvalidInstanceType`, which names those that the region does not know.
+    async fn instance_types(&self, region: &str, names: &[String]) -> Result<Vec<InstanceType>>;
+
+    /// Which zones of a region offer which of the types.
+    async fn offerings(&self, region: &str, types: &[String]) -> Result<Vec<Offering>>;
+
+    /// Finds the project's network, makes what is missing of it, and adjusts who may reach it.
+    ///
+    /// Called twice it returns the same network; killed in the middle, the next call completes it.
+    ///
+    /// # Errors
+    /// `DefaultVpcDoesNotExist` when the region has no default VPC and none of its own is asked for.
+    async fn ensure_network(&self, request: &NetworkRequest, record: &dyn Record) -> Result<Network>;
+
+    /// Removes what the owner has of networks (interfaces, groups, subnets, gateways, route tables,
+    /// VPCs), in the order of dependence; never a default VPC, and nothing without the owner's tags.
+    ///
+    /// # Errors
+    /// `ResourcesRemain` when something refuses to go within the time; it names what holds it.
+    async fn delete_network(&self, region: &str, owner: &Owner, record: &dyn Record) -> Result<Vec<Removed>>;
+
+    /// Launches instances, pool after pool until there are enough.
+    ///
+    /// # Errors
+    /// Only when the request is impossible; whatever happens after that is in the [`Launch`].
+    async fn launch(&self, request: &LaunchRequest, record: &dyn Record) -> Result<Launch>;
+
+    /// The instances that fit a filter.
+    async fn instances(&self, region: &str, filter: &InstanceFilter) -> Result<Vec<Instance>>;
+
+    /// Terminates instances; the answer has one entry for each id, in their order. An id that does not
+    /// exist is [`Outcome::Gone`] and does not keep the others from being terminated.
+    ///
+    /// # Errors
+    /// Only when the record cannot be written; refusals are in the entries.
+    async fn terminate(&self, region: &str, ids: &[String], record: &dyn Record) -> Result<Vec<Termination>>;
+
+    /// Waits until every instance has become what is waited for, or never will, or the time is over;
+    /// returns all of them in the order of `ids`, as they were last seen. Ask [`Until::met`] which
+    /// made it. One call per poll, however many they are.
+    async fn wait(
+        &self,
+        region: &str,
+        ids: &[String],
+        until: Until,
+        timeout: Duration,
+        on_change: &OnChange<'_>,
+    ) -> Result<Vec<Instance>>;
+
+    /// The newest spot price of each type in each zone, cheapest first.
+    async fn prices(&self, region: &str, types: &[String]) -> Result<Vec<Price>>;
+
+    /// Writes tags on resources; a tag that exists is replaced.
+    async fn tag(&self, region: &str, ids: &[String], tags: &Tags) -> Result<()>;
+
+    /// The address from which this machine reaches the internet; loopback when the cloud is on it.
+    async fn caller_address(&self) -> Result<IpAddr>;
+
+    /// Everything that carries the owner's tags, except what is already terminated or closed.
+    async fn owned(&self, region: &str, owner: &Owner) -> Result<Vec<Owned>>;
+
+    /// What an intent that was never closed has really made, found by its token.
+    async fn settle(&self, open: &Intent) -> Result<Settled>;
+}

@@ -1,0 +1,229 @@
+//! The network that instances live in, and every resource that carries spot's tags.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::cidr::Cidr;
+use super::tags::Tags;
+use crate::error::{Error, Result};
+
+/// The network that a project needs in a region.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkRequest {
+    /// The region.
+    pub region: String,
+    /// The project that the network belongs to; deployments of a project share it.
+    pub project: String,
+    /// The deployment for which it is asked for, noted in the journal.
+    pub deployment: String,
+    /// Who asks, for the tag.
+    pub creator: String,
+    /// A VPC of its own; otherwise the region's default VPC with a security group of its own.
+    pub dedicated: bool,
+    /// TCP ports to open besides 22.
+    pub ports: Vec<u16>,
+    /// The address ranges from which the ports can be reached. Empty: nobody can.
+    pub sources: Vec<String>,
+}
+
+/// A TCP port that is open for an address range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ingress {
+    /// The port.
+    pub port: u16,
+    /// From where.
+    pub source: Cidr,
+}
+
+impl NetworkRequest {
+    /// The rules that the security group should have: port 22 and `ports`, from each of `sources`.
+    pub fn ingress(&self) -> Result<BTreeSet<Ingress>> {
+        let mut rules = BTreeSet::new();
+        for source in &self.sources {
+            let source: Cidr = source.parse()?;
+            rules.extend(
+                std::iter::once(22).chain(self.ports.iter().copied()).map(|port| Ingress { port, source }),
+            );
+        }
+        Ok(rules)
+    }
+
+    /// The name of the security group.
+    pub fn group_name(&self) -> Result<String> {
+        group_name(&self.project)
+    }
+}
+
+/// The name of a project's security group. EC2 allows few characters in it, so others become `-`.
+pub fn group_name(project: &str) -> Result<String> {
+    if project.trim().is_empty() {
+        return Err(Error::usage("the project has no name, so its network cannot be named or found again"));
+    }
+    let allowed =
+        |c: char| if c.is_ascii_alphanumeric() || " ._-:/()#,@[]+=&;{}!$*".contains(c) { c } else { '-' };
+    let name: String = project.chars().map(allowed).take(250).collect();
+    Ok(format!("spot-{name}"))
+}
+
+/// A subnet that instances can be launched into.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subnet {
+    /// Its id.
+    pub id: String,
+    /// The zone it is in.
+    pub zone: String,
+    /// Its address range.
+    pub cidr: String,
+}
+
+/// A network that is ready to launch into.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// The region.
+    pub region: String,
+    /// The VPC.
+    pub vpc_id: String,
+    /// Whether spot made the VPC, or it is the region's default one.
+    pub dedicated: bool,
+    /// One subnet in each zone, in the order of the zones' names.
+    pub subnets: Vec<Subnet>,
+    /// The project's security group.
+    pub security_group_id: String,
+    /// What this call made, as opposed to what it found: empty when all was there.
+    pub created: Vec<String>,
+}
+
+/// The kinds of resources that spot makes or that come with what it makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResourceKind {
+    /// A virtual machine.
+    Instance,
+    /// A request for spot capacity.
+    SpotRequest,
+    /// A disk.
+    Volume,
+    /// A network interface.
+    NetworkInterface,
+    /// An SSH public key kept by EC2.
+    KeyPair,
+    /// A firewall.
+    SecurityGroup,
+    /// A part of a VPC in one zone.
+    Subnet,
+    /// A table of routes.
+    RouteTable,
+    /// A VPC's way to the internet.
+    InternetGateway,
+    /// A private network.
+    Vpc,
+}
+
+impl ResourceKind {
+    /// All kinds, in the order in which they can be removed.
+    pub const ALL: [ResourceKind; 10] = [
+        ResourceKind::Instance,
+        ResourceKind::SpotRequest,
+        ResourceKind::Volume,
+        ResourceKind::NetworkInterface,
+        ResourceKind::KeyPair,
+        ResourceKind::SecurityGroup,
+        ResourceKind::Subnet,
+        ResourceKind::RouteTable,
+        ResourceKind::InternetGateway,
+        ResourceKind::Vpc,
+    ];
+
+    /// The words for a person.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ResourceKind::Instance => "instance",
+            ResourceKind::SpotRequest => "spot request",
+            ResourceKind::Volume => "volume",
+            ResourceKind::NetworkInterface => "network interface",
+            ResourceKind::KeyPair => "key pair",
+            ResourceKind::SecurityGroup => "security group",
+            ResourceKind::Subnet => "subnet",
+            ResourceKind::RouteTable => "route table",
+            ResourceKind::InternetGateway => "internet gateway",
+            ResourceKind::Vpc => "VPC",
+        }
+    }
+}
+
+impl std::fmt::Display for ResourceKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A resource that carries spot's tags.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owned {
+    /// What it is.
+    pub kind: ResourceKind,
+    /// Its id.
+    pub id: String,
+    /// The region it is in.
+    pub region: String,
+    /// Its name: the tag `Name`, or what EC2 calls the name of a group or key pair.
+    pub name: Option<String>,
+    /// The project it belongs to.
+    pub project: Option<String>,
+    /// The deployment it belongs to.
+    pub deployment: Option<String>,
+    /// When it was made (RFC 3339), where EC2 says so.
+    pub created: Option<String>,
+    /// All its tags.
+    pub tags: Tags,
+}
+
+/// A resource that was removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removed {
+    /// What it was.
+    pub kind: ResourceKind,
+    /// Its id.
+    pub id: String,
+    /// Whether it was already gone.
+    pub gone: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> NetworkRequest {
+        NetworkRequest {
+            region: "us-west-2".to_owned(),
+            project: "web".to_owned(),
+            deployment: String::new(),
+            creator: String::new(),
+            dedicated: false,
+            ports: vec![443, 22],
+            sources: vec!["203.0.113.7".to_owned(), "10.0.0.0/8".to_owned()],
+        }
+    }
+
+    #[test]
+    fn ssh_is_always_open_for_the_sources_and_for_nobody_else() {
+        let rules: Vec<String> = request()
+            .ingress()
+            .unwrap()
+            .iter()
+            .map(|rule| format!("{} {}", rule.port, rule.source))
+            .collect();
+        assert_eq!(rules, ["22 10.0.0.0/8", "22 203.0.113.7/32", "443 10.0.0.0/8", "443 203.0.113.7/32"]);
+        let closed = NetworkRequest { sources: Vec::new(), ..request() };
+        assert!(closed.ingress().unwrap().is_empty());
+    }
+
+    #[test]
+    fn group_names_are_ones_that_ec2_takes() {
+        assert_eq!(group_name("web").unwrap(), "spot-web");
+        assert_eq!(group_name("bücher\n1").unwrap(), "spot-b-cher-1");
+        assert!(group_name(&"x".repeat(400)).unwrap().len() <= 255);
+        assert!(group_name(" ").is_err());
+    }
+}

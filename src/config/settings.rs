@@ -1,0 +1,215 @@
+//! The typed configuration, whatever file it came from.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::problem::Problem;
+
+/// Everything that a project's configuration says, checked, with defaults filled in.
+///
+/// It serializes to the object that scripts see, under the same names.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Config {
+    /// The file it was loaded from; `None` when there is none and everything is a default.
+    pub source: Option<PathBuf>,
+    /// What the project is called, and where it is.
+    pub project: Project,
+    /// Which instances to launch.
+    pub fleet: Fleet,
+    /// Where they are on the network, and who may reach them.
+    pub network: Network,
+    /// How to log in.
+    pub ssh: Ssh,
+    /// What to put and run on them.
+    pub deploy: Deploy,
+    /// The user's tags for every resource; none of them is a tag of ours.
+    pub tags: BTreeMap<String, String>,
+    /// What is probably not as it was meant, in the order of the file.
+    pub warnings: Vec<Problem>,
+}
+
+/// The project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Project {
+    /// At most 64 of `A-Z a-z 0-9 . _ -`, the first a letter or digit; by default the folder's name.
+    pub name: String,
+    /// The project folder, absolute.
+    pub directory: PathBuf,
+}
+
+/// The instances to launch.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Fleet {
+    /// How many instances in all regions together, 1 to 1000.
+    pub count: u32,
+    /// The regions to spread them over: at least one, each exists.
+    pub regions: Vec<String>,
+    /// Instance types, any of which will do; at least one.
+    pub types: Vec<String>,
+    /// `auto` (the newest Ubuntu), an image id (`ami-…`), or a pattern for image names.
+    pub image: String,
+    /// How the instances are bought.
+    pub market: Market,
+    /// The most to pay for an instance, in USD per hour; `None` is the on-demand price.
+    pub max_price: Option<f64>,
+    /// The size of the root disk in GiB, 8 to 65536.
+    pub disk_gb: u32,
+    /// The user to log in as.
+    pub user: String,
+    /// Whether instances get a public address.
+    pub public_ip: bool,
+    /// What differs by region.
+    pub region: BTreeMap<String, RegionFleet>,
+}
+
+impl Fleet {
+    /// The instance types for a region: its own, or those of the fleet.
+    pub fn types_in(&self, region: &str) -> &[String] {
+        self.region.get(region).and_then(|own| own.types.as_deref()).unwrap_or(&self.types)
+    }
+
+    /// The image for a region: its own, or that of the fleet.
+    pub fn image_in(&self, region: &str) -> &str {
+        self.region.get(region).and_then(|own| own.image.as_deref()).unwrap_or(&self.image)
+    }
+
+    /// How many instances a region is to have, if it was said; the other regions share the rest.
+    pub fn count_in(&self, region: &str) -> Option<u32> {
+        self.region.get(region).and_then(|own| own.count)
+    }
+}
+
+/// What is different in one region; `None` is as in the fleet.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct RegionFleet {
+    /// Instance types for this region.
+    pub types: Option<Vec<String>>,
+    /// The image for this region.
+    pub image: Option<String>,
+    /// How many of the fleet's instances are to be in this region, at least 1.
+    pub count: Option<u32>,
+}
+
+/// How instances are bought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Market {
+    /// Spare capacity: cheap, and taken back with two minutes' notice.
+    Spot,
+    /// The list price, and kept until terminated.
+    OnDemand,
+}
+
+/// The network of the fleet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Network {
+    /// Whether spot makes a VPC for the project, instead of using the region's default VPC.
+    pub dedicated: bool,
+    /// Who may connect: `auto` (the caller's own address) or CIDR blocks in canonical form.
+    pub ssh_from: Vec<String>,
+    /// TCP ports to open besides SSH, to the same sources.
+    pub ports: Vec<PortRange>,
+    /// An existing VPC to use; never together with `dedicated`.
+    pub vpc_id: Option<String>,
+}
+
+/// TCP ports from one to another, both included; `from` is at most `to`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub struct PortRange {
+    /// The first port, at least 1.
+    pub from: u16,
+    /// The last port.
+    pub to: u16,
+}
+
+/// How to log in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Ssh {
+    /// The private key file, absolute; `None`: the project gets a key of its own under `.spot/`.
+    pub private_key: Option<PathBuf>,
+    /// The public key file, absolute; there is one exactly when there is a private key.
+    pub public_key: Option<PathBuf>,
+    /// The TCP port of the SSH server.
+    pub port: u16,
+    /// Which address of an instance to connect to.
+    pub address: Address,
+    /// Seconds for one connection attempt, 1 to 600.
+    pub connect_timeout: u64,
+    /// Seconds until a new instance must let us in, 1 to 86400.
+    pub wait_timeout: u64,
+}
+
+/// Which address of an instance SSH connects to; scripts see a string.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Address {
+    /// Its public address.
+    Public,
+    /// Its private address: from inside the VPC, or through a VPN.
+    Private,
+    /// This host name or address for every instance: a tunnel or a test.
+    #[serde(untagged)]
+    Host(String),
+}
+
+/// What to put and run on the instances.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+pub struct Deploy {
+    /// What to upload, in this order.
+    pub files: Vec<FileTransfer>,
+    /// The script to run after the upload, absolute.
+    pub setup: Option<PathBuf>,
+    /// Seconds for the setup script, 1 to 86400.
+    pub setup_timeout: u64,
+    /// The environment of the setup script.
+    pub environment: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for Deploy {
+    /// Without the values of the environment: they may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deploy")
+            .field("files", &self.files)
+            .field("setup", &self.setup)
+            .field("setup_timeout", &self.setup_timeout)
+            .field("environment", &self.environment.keys().collect::<Vec<_>>())
+            .finish()
+    }
+}
+
+/// One file or folder to upload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FileTransfer {
+    /// A file or folder of the project, absolute.
+    pub source: PathBuf,
+    /// The absolute path on the instance; of a folder, where its content goes.
+    pub destination: String,
+    /// The permission bits of the files, 0 to 0o7777; `None` keeps those of the source.
+    pub mode: Option<u32>,
+    /// Whether root puts it there.
+    pub sudo: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_see_an_address_as_one_string() {
+        let json = |address: &Address| serde_json::to_string(address).unwrap();
+        assert_eq!(json(&Address::Public), "\"public\"");
+        assert_eq!(json(&Address::Host("10.0.0.1".into())), "\"10.0.0.1\"");
+        assert_eq!(serde_json::to_string(&Market::OnDemand).unwrap(), "\"on-demand\"");
+    }
+
+    #[test]
+    fn debug_output_names_the_environment_without_its_values() {
+        let environment = BTreeMap::from([("TOKEN".to_owned(), "hunter2".to_owned())]);
+        let deploy = Deploy { files: vec![], setup: None, setup_timeout: 1, environment };
+        let debug = format!("{deploy:?}");
+        assert!(debug.contains("TOKEN") && !debug.contains("hunter2"), "{debug}");
+    }
+}

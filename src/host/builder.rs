@@ -1,0 +1,141 @@
+//! Describes a [`Host`] before it is made.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Failure, Host};
+use crate::cloud::{Cloud, Endpoint, Keys};
+use crate::error::Error;
+use crate::native::{Context, Place};
+use crate::sandbox::Sandbox;
+use crate::ui::{Silent, Ui};
+
+/// What a host works on and with; every part has a default.
+#[derive(Default)]
+pub struct HostBuilder {
+    project: Option<PathBuf>,
+    config: Option<PathBuf>,
+    state: Option<PathBuf>,
+    user: Option<PathBuf>,
+    endpoint: Endpoint,
+    ssh_port: Option<u16>,
+    ui: Option<Arc<dyn Ui>>,
+    allowed: Vec<PathBuf>,
+    lock_wait: Option<Duration>,
+    cloud: Option<Arc<dyn Cloud>>,
+}
+
+impl HostBuilder {
+    /// The project's folder; the current folder unless said otherwise.
+    #[must_use]
+    pub fn project(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.project = Some(folder.into());
+        self
+    }
+
+    /// The configuration file; otherwise `spot.toml` or `config.yaml` of the project.
+    #[must_use]
+    pub fn config(mut self, file: impl Into<PathBuf>) -> Self {
+        self.config = Some(file.into());
+        self
+    }
+
+    /// The user's configuration folder, with `recipes/` and `stdlib/` of their own.
+    #[must_use]
+    pub fn user_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.user = Some(folder.into());
+        self
+    }
+
+    /// The AWS profile of the usual configuration files.
+    #[must_use]
+    pub fn profile(mut self, profile: impl Into<String>) -> Self {
+        self.endpoint.profile = Some(profile.into());
+        self
+    }
+
+    /// The region for calls that belong to none, such as the question who is calling.
+    #[must_use]
+    pub fn region(mut self, region: impl Into<String>) -> Self {
+        self.endpoint.region = Some(region.into());
+        self
+    }
+
+    /// The URL of an EC2-compatible endpoint.
+    #[must_use]
+    pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
+        self.endpoint.url = Some(url.into());
+        self
+    }
+
+    /// Works in a sandbox: its cloud, its hosts, and a state apart from the project's real one.
+    #[must_use]
+    pub fn sandbox(mut self, sandbox: &Sandbox) -> Self {
+        let access = sandbox.access();
+        self.endpoint = Endpoint {
+            url: Some(access.url.clone()),
+            keys: Some(Keys { access_key: access.access_key.clone(), secret_key: access.secret_key.clone() }),
+            profile: None,
+            region: self.endpoint.region.or(Some(access.region.clone())),
+        };
+        self.ssh_port = Some(access.ssh_port);
+        self.state = Some(access.state_folder.clone());
+        self
+    }
+
+    /// A cloud of your own in place of EC2.
+    #[must_use]
+    pub fn cloud(mut self, cloud: Arc<dyn Cloud>) -> Self {
+        self.cloud = Some(cloud);
+        self
+    }
+
+    /// Who consumes the events and answers the questions; nobody unless said otherwise.
+    #[must_use]
+    pub fn ui(mut self, ui: Arc<dyn Ui>) -> Self {
+        self.ui = Some(ui);
+        self
+    }
+
+    /// A folder outside the project that recipes may read and write.
+    #[must_use]
+    pub fn allow(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.allowed.push(folder.into());
+        self
+    }
+
+    /// How long to wait while another run holds the project's state; 30 seconds by default.
+    #[must_use]
+    pub fn lock_wait(mut self, wait: Duration) -> Self {
+        self.lock_wait = Some(wait);
+        self
+    }
+
+    /// Makes the host. Nothing is connected and nothing is written yet.
+    ///
+    /// # Errors
+    /// A project folder that does not exist, or a stdlib module that does not compile.
+    pub fn build(self) -> Result<Host, Failure> {
+        let project = match self.project {
+            Some(project) => project,
+            None => std::env::current_dir()
+                .map_err(|error| Error::usage("the current folder cannot be read").with_source(error))?,
+        };
+        if !project.is_dir() {
+            return Err(Error::usage(format!("there is no project folder {}", project.display())).into());
+        }
+        let place = Place {
+            state: self.state.unwrap_or_else(|| project.clone()),
+            project,
+            config: self.config,
+            endpoint: self.endpoint,
+            ssh_port: self.ssh_port,
+            allowed: self.allowed,
+            lock_wait: self.lock_wait,
+            user: self.user,
+            cloud: self.cloud,
+        };
+        Host::new(Context::new(place, self.ui.unwrap_or_else(|| Arc::new(Silent))))
+    }
+}

@@ -1,0 +1,112 @@
+//! The Rhai engine that recipes run on: limits, natives, stdlib.
+
+use rhai::{AST, Dynamic, Engine, EvalAltResult, Map, Module, Position, Scope};
+use serde_json::Value;
+
+use super::failure::Failure;
+use crate::error::{Error, nearest};
+use crate::native::{Context, register};
+use crate::script::{ProjectModules, Script};
+use crate::ui::{Event, Level};
+
+/// Calls of script functions inside each other.
+const CALL_LEVELS: usize = 100;
+/// Nesting of expressions: far beyond what people write, far below what overflows a stack.
+const EXPRESSION_DEPTH: usize = 64;
+/// Bytes of one string: outputs of hosts are bounded far lower.
+const STRING_SIZE: usize = 64 << 20;
+/// Items of one array or object map.
+const COLLECTION_SIZE: usize = 1 << 20;
+
+/// Stack of the threads that scripts run on: the depths above need about a tenth of it.
+pub(crate) const STACK_SIZE: usize = 64 << 20;
+
+/// An engine with everything registered that scripts can use.
+///
+/// # Errors
+/// A stdlib module of the project or the user that does not compile.
+pub(crate) fn build(context: &Context) -> Result<Engine, Failure> {
+    let mut engine = Engine::new();
+    engine
+        .set_max_call_levels(CALL_LEVELS)
+        .set_max_expr_depths(EXPRESSION_DEPTH, EXPRESSION_DEPTH)
+        .set_max_string_size(STRING_SIZE)
+        .set_max_array_size(COLLECTION_SIZE)
+        .set_max_map_size(COLLECTION_SIZE)
+        .set_max_functions(10_000)
+        .set_max_modules(1_000)
+        .set_strict_variables(true)
+        .set_fail_on_invalid_map_property(true)
+        .set_module_resolver(ProjectModules::new(context.project()));
+    engine.set_default_tag(Dynamic::from(context.clone()));
+
+    let watched = context.clone();
+    engine.on_progress(move |_| watched.runtime().is_interrupted().then_some(Dynamic::UNIT));
+    let printer = context.clone();
+    engine.on_print(move |text| printer.emit(Event::Data(Value::from(text))));
+    let debugger = context.clone();
+    engine.on_debug(move |text, source, position| {
+        let place = source.map(|source| format!("{source}:{}: ", position.line().unwrap_or(0)));
+        debugger.message(Level::Debug, format!("{}{text}", place.unwrap_or_default()));
+    });
+    suggest_properties(&mut engine);
+
+    register(&mut engine);
+    register_stdlib(&mut engine, context)?;
+    Ok(engine)
+}
+
+/// A property that an object map lacks is an error with a suggestion, never a silent `()`.
+#[allow(deprecated)] // The hook is marked volatile by the engine, not obsolete.
+fn suggest_properties(engine: &mut Engine) {
+    engine.on_map_missing_property(|map: &mut Map, name, _| {
+        let error = Error::script(format!("there is no property `{name}`"));
+        let error = match nearest(name, map.keys().map(|key| key.as_str())) {
+            Some(near) => error.with_hint(format!("did you mean `{near}`?")),
+            None if map.is_empty() => error.with_hint("the object map is empty"),
+            None => error.with_hint(format!(
+                "it has: {}",
+                map.keys().map(|key| key.as_str()).collect::<Vec<_>>().join(", ")
+            )),
+        };
+        Err(Box::new(EvalAltResult::ErrorRuntime(
+            Dynamic::from_map(crate::native::error_value(&error)),
+            Position::NONE,
+        )))
+    });
+}
+
+/// Registers every stdlib module as a namespace of its stem. Modules may use each other, so those
+/// that miss one are tried again after the rest.
+fn register_stdlib(engine: &mut Engine, context: &Context) -> Result<(), Failure> {
+    let mut waiting: Vec<Script> = context.library().modules()?;
+    while !waiting.is_empty() {
+        let count = waiting.len();
+        let mut failed = Vec::new();
+        let mut first: Option<Failure> = None;
+        for script in waiting {
+            match load_module(engine, context, &script) {
+                Ok(module) => {
+                    engine.register_static_module(&script.name, module.into());
+                }
+                Err(failure) => {
+                    first.get_or_insert(failure);
+                    failed.push(script);
+                }
+            }
+        }
+        if failed.len() == count {
+            return Err(first.unwrap_or_else(|| Error::internal("a stdlib module did not load").into()));
+        }
+        waiting = failed;
+    }
+    Ok(())
+}
+
+fn load_module(engine: &Engine, context: &Context, script: &Script) -> Result<Module, Failure> {
+    let origin = script.origin.to_string();
+    let ast: AST = context
+        .compile(engine, script)
+        .map_err(|error| Failure::of(context, &origin, &EvalAltResult::from(error)))?;
+    Module::eval_ast_as_new(Scope::new(), &ast, engine).map_err(|error| Failure::of(context, &origin, &error))
+}

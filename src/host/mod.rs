@@ -1,0 +1,291 @@
+//! Scripts run here: the [`Host`], its builder, and why a run failed.
+
+mod builder;
+mod check;
+mod engine;
+mod failure;
+mod reference;
+mod session;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use rhai::{AST, Dynamic, Engine, EvalAltResult, Scope};
+use serde_json::Value;
+
+pub use builder::HostBuilder;
+pub use failure::Failure;
+pub use reference::{Function, Reference};
+pub use session::{Session, Submission};
+
+use crate::error::{Error, Result};
+use crate::native::Context;
+use crate::script::{Argument, Given, Library, Script};
+use crate::ui::{Event, Level};
+
+/// A place where recipes run: one project, one cloud, one terminal or other consumer of events.
+///
+/// A host is made by [`Host::builder`]. It has no global state, prints nothing and handles no
+/// signals, so several can live in one process.
+pub struct Host {
+    context: Context,
+    engine: Engine,
+    known: OnceLock<BTreeSet<String>>,
+}
+
+/// What a recipe came to.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The value of its last expression, or what it returned.
+    pub value: Value,
+    /// How long it took.
+    pub seconds: f64,
+    /// Its outermost steps, each with the seconds it took.
+    pub timeline: Vec<(String, f64)>,
+}
+
+/// A recipe as `--help` shows it.
+#[derive(Debug, Clone)]
+pub struct Description {
+    /// The recipe.
+    pub script: Script,
+    /// What it declared with `args(#{…})`.
+    pub arguments: Vec<Argument>,
+}
+
+/// A way to interrupt a host from another thread or a signal handler.
+#[derive(Clone)]
+pub struct Interrupter {
+    context: Context,
+}
+
+impl Interrupter {
+    /// The first call lets work under way end in good order and starts none; the second stops
+    /// waiting for it. What was recorded stays recorded either way.
+    pub fn interrupt(&self) {
+        self.context.runtime().interrupt();
+    }
+}
+
+impl Host {
+    /// Begins to describe a host.
+    pub fn builder() -> HostBuilder {
+        HostBuilder::default()
+    }
+
+    fn new(context: Context) -> Result<Self, Failure> {
+        let engine = engine::build(&context)?;
+        Ok(Host { context, engine, known: OnceLock::new() })
+    }
+
+    /// Runs a recipe, by name or path, with the words of a command line.
+    ///
+    /// Blocks until it ends; inside an async runtime, call it from `spawn_blocking` or accept that
+    /// the thread waits.
+    ///
+    /// # Errors
+    /// [`Failure`], with the place in the script; its `exit_code` follows the documented table.
+    pub fn run<W: Into<String>>(
+        &self,
+        recipe: &str,
+        words: impl IntoIterator<Item = W>,
+    ) -> std::result::Result<Outcome, Failure> {
+        self.run_given(recipe, Given::words(words))
+    }
+
+    /// Runs a recipe with typed values: an object whose keys are those of its `args(#{…})`.
+    ///
+    /// # Errors
+    /// As [`Host::run`]; also when `arguments` is not an object.
+    pub fn run_with(&self, recipe: &str, arguments: &Value) -> std::result::Result<Outcome, Failure> {
+        let values = rhai::serde::to_dynamic(arguments)
+            .ok()
+            .and_then(|value| value.try_cast::<rhai::Map>())
+            .ok_or_else(|| Error::usage("the arguments of a recipe must be a JSON object"))?;
+        self.run_given(recipe, Given::values(values))
+    }
+
+    fn run_given(&self, recipe: &str, given: Given) -> std::result::Result<Outcome, Failure> {
+        let script = self.context.library().recipe(recipe)?;
+        let started = Instant::now();
+        self.context.emit(Event::RunStarted {
+            recipe: script.name.clone(),
+            origin: script.origin.to_string(),
+            spot_version: env!("CARGO_PKG_VERSION").to_owned(),
+        });
+        let mut result = self.execute(&script, given, false).map(|(value, _)| value);
+        if let Err(error) = self.context.settle() {
+            result = result.and(Err(error.into()));
+        }
+        let seconds = started.elapsed().as_secs_f64();
+        let timeline = self.context.timeline();
+        if let Err(failure) = &mut result {
+            self.find_remaining(failure);
+            failure.show(&self.context);
+            self.report_remaining(failure);
+        }
+        self.context.emit(Event::RunEnded {
+            recipe: script.name.clone(),
+            ok: result.is_ok(),
+            exit_code: result.as_ref().map_or_else(Failure::exit_code, |_| 0),
+            seconds,
+            timeline: timeline.clone(),
+        });
+        let value = json(&result?);
+        Ok(Outcome { value, seconds, timeline })
+    }
+
+    /// What a recipe is for and which arguments it takes. The recipe runs up to its `args(#{…})`.
+    ///
+    /// # Errors
+    /// When it does not compile, or acts before it declares its arguments.
+    pub fn describe(&self, recipe: &str) -> std::result::Result<Description, Failure> {
+        let script = self.context.library().recipe(recipe)?;
+        let arguments = if calls_args(&self.compile(&script)?) {
+            self.execute(&script, Given::default(), true)?.1
+        } else {
+            Vec::new()
+        };
+        Ok(Description { script, arguments })
+    }
+
+    /// Compiles a recipe without running it.
+    ///
+    /// # Errors
+    /// Syntax errors, unknown variables, namespaces and functions, with their place.
+    pub fn check(&self, recipe: &str) -> std::result::Result<(), Failure> {
+        let script = self.context.library().recipe(recipe)?;
+        self.compile(&script).map(drop)
+    }
+
+    /// A session for lines typed one after the other.
+    pub fn session(&self) -> Session<'_> {
+        Session::new(self)
+    }
+
+    /// The recipes and modules that this host finds.
+    pub fn library(&self) -> &Library {
+        self.context.library()
+    }
+
+    /// Interrupts this host from elsewhere.
+    pub fn interrupter(&self) -> Interrupter {
+        Interrupter { context: self.context.clone() }
+    }
+
+    /// All functions that recipes can call, with their texts.
+    ///
+    /// # Errors
+    /// [`Internal`](crate::Kind::Internal) when the engine's metadata cannot be read.
+    pub fn reference(&self) -> Result<Reference> {
+        Reference::of(self)
+    }
+
+    fn metadata(&self) -> Result<String> {
+        self.engine
+            .gen_fn_metadata_to_json(false)
+            .map_err(|error| Error::internal("the reference could not be made").with_source(error))
+    }
+
+    fn compile(&self, script: &Script) -> std::result::Result<AST, Failure> {
+        let origin = script.origin.to_string();
+        let ast = self
+            .context
+            .compile(&self.engine, script)
+            .map_err(|error| Failure::of(&self.context, &origin, &EvalAltResult::from(error)))?;
+        let known = self.known.get_or_init(|| check::known_functions(&self.engine));
+        match check::unknown_functions(&ast, known).into_iter().next() {
+            Some(mistake) => Err(Failure {
+                source: failure::source_frame(&self.context, &origin, mistake.position),
+                ..Failure::from(mistake.error)
+            }),
+            None => Ok(ast),
+        }
+    }
+
+    /// Runs a script on a thread of its own, whose stack fits the depth that scripts may reach.
+    fn execute(
+        &self,
+        script: &Script,
+        given: Given,
+        describe: bool,
+    ) -> std::result::Result<(Dynamic, Vec<Argument>), Failure> {
+        let ast = self.compile(script)?;
+        if !given.is_empty() && !calls_args(&ast) {
+            let message = format!("recipe {} takes no arguments, but got `{}`", script.name, given.first());
+            return Err(Error::usage(message).with_hint("a recipe declares its arguments with args(#{…})").into());
+        }
+        let before = self.context.enter(&script.name, given, describe);
+        let result = self.on_script_thread(|| self.engine.eval_ast_with_scope::<Dynamic>(&mut Scope::new(), &ast));
+        let declared = self.context.leave(before).unwrap_or_default();
+        match result? {
+            Ok(value) => Ok((value, declared)),
+            Err(error) if describe && matches!(*error, EvalAltResult::ErrorTerminated(ref value, _) if value.is_unit()) => {
+                Ok((Dynamic::UNIT, declared))
+            }
+            Err(error) => Err(Failure::of(&self.context, &script.origin.to_string(), &error)),
+        }
+    }
+
+    fn on_script_thread<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T> {
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new()
+                .name("spot-script".to_owned())
+                .stack_size(engine::STACK_SIZE)
+                .spawn_scoped(scope, work)
+                .map_err(|error| Error::internal("the script thread could not be started").with_source(error))?;
+            thread.join().map_err(|_| Error::internal("the script thread panicked"))
+        })
+    }
+
+    /// Notes what a failed run leaves behind.
+    fn find_remaining(&self, failure: &mut Failure) {
+        let launched = self.context.launched();
+        let Ok(document) = self.context.document() else { return };
+        failure.remaining = launched.into_iter().filter(|id| document.instance(id).is_some()).collect();
+    }
+
+    /// Says what a failed run leaves behind and what it costs.
+    fn report_remaining(&self, failure: &Failure) {
+        let Ok(document) = self.context.document() else { return };
+        let remaining: Vec<_> = failure.remaining.iter().filter_map(|id| document.instance(id)).collect();
+        if remaining.is_empty() {
+            return;
+        }
+        let cost: f64 = remaining.iter().filter_map(|instance| instance.price).sum();
+        let cost = if cost > 0.0 { format!(", about ${cost:.4} an hour") } else { String::new() };
+        self.context.emit(Event::Message {
+            level: Level::Warning,
+            text: format!("{} instances of this run exist{cost}: {}", remaining.len(), failure.remaining.join(", ")),
+            hint: Some("spot list shows them, spot destroy removes them".to_owned()),
+        });
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // A session may have left sessions and the lock open; there is nobody to tell of a failure.
+        let _ = self.context.settle();
+    }
+}
+
+/// Whether a script calls `args` anywhere.
+fn calls_args(ast: &AST) -> bool {
+    let mut found = false;
+    ast.walk(&mut |path| {
+        if let Some(rhai::ASTNode::Expr(rhai::Expr::FnCall(call, _))) = path.last() {
+            found |= call.name == "args" && !call.is_qualified();
+        }
+        !found
+    });
+    found
+}
+
+/// A script value as JSON; what has no JSON form becomes its text.
+pub(crate) fn json(value: &Dynamic) -> Value {
+    serde_json::to_value(value).unwrap_or_else(|_| Value::from(value.to_string()))
+}
+
+/// Consumers of events share them.
+pub type SharedUi = Arc<dyn crate::ui::Ui>;

@@ -1,0 +1,98 @@
+//! Lines typed one after the other: the REPL's half that knows the engine.
+
+use rhai::{AST, Dynamic, EvalAltResult, LexError, ParseError, ParseErrorType, Scope};
+
+use super::{Failure, Host};
+use crate::script::{Given, Origin, Script};
+
+/// What became of a line.
+#[derive(Debug, Clone)]
+pub enum Submission {
+    /// More lines are needed before it can run.
+    Incomplete,
+    /// Its value.
+    Value(Dynamic),
+}
+
+/// Variables and functions that live from line to line.
+pub struct Session<'host> {
+    host: &'host Host,
+    scope: Scope<'static>,
+    functions: AST,
+    lines: usize,
+}
+
+impl<'host> Session<'host> {
+    pub(super) fn new(host: &'host Host) -> Self {
+        Session { host, scope: Scope::new(), functions: AST::empty(), lines: 0 }
+    }
+
+    /// Runs a line, or says that it is not complete.
+    ///
+    /// The state's lock is taken by the first line that changes something and given back when the
+    /// line ends, so that an open prompt does not keep others waiting.
+    ///
+    /// # Errors
+    /// [`Failure`] as from [`Host::run`]; the session goes on, also after an interrupt.
+    pub fn submit(&mut self, text: &str) -> Result<Submission, Failure> {
+        let engine = &self.host.engine;
+        let context = &self.host.context;
+        let origin = format!("line {}", self.lines + 1);
+        let script = Script { name: "repl".into(), origin: Origin::File(origin.clone().into()), text: text.into() };
+        // Remembers the text for errors; strict variables need the scope, hence the second compile.
+        let _ = context.compile(engine, &script);
+        let mut ast = match engine.compile_with_scope(&self.scope, text) {
+            Ok(ast) => ast,
+            Err(error) if is_incomplete(&error, text) => return Ok(Submission::Incomplete),
+            Err(error) => return Err(Failure::of(context, &origin, &EvalAltResult::from(error))),
+        };
+        self.lines += 1;
+        ast.set_source(origin.clone());
+        let whole = self.functions.merge(&ast);
+        let before = context.enter("repl", Given::default(), false);
+        let depth = self.scope.len();
+        let scope = &mut self.scope;
+        let result = self.host.on_script_thread(|| engine.eval_ast_with_scope::<Dynamic>(scope, &whole));
+        context.leave(before);
+        let settled = context.settle();
+        if context.runtime().is_interrupted() {
+            context.recover();
+        }
+        match result? {
+            Ok(value) => {
+                self.functions = self.functions.merge(&ast.clone_functions_only());
+                settled?;
+                Ok(Submission::Value(value))
+            }
+            Err(error) => {
+                // Variables of a line that failed half-way would surprise.
+                self.scope.rewind(depth);
+                Err(Failure::of(context, &origin, &error))
+            }
+        }
+    }
+
+    /// Names and values of the variables, oldest first.
+    pub fn variables(&self) -> Vec<(String, Dynamic)> {
+        self.scope.iter().map(|(name, _, value)| (name.to_owned(), value)).collect()
+    }
+}
+
+/// Whether a text that does not compile might, with more lines.
+fn is_incomplete(error: &ParseError, text: &str) -> bool {
+    let at_end = || {
+        let position = error.position();
+        let lines = text.lines().count();
+        let last = text.lines().last().map_or(0, |line| line.trim_end().chars().count());
+        match (position.line(), position.position()) {
+            (Some(line), Some(column)) => line > lines || (line == lines && column > last),
+            _ => true,
+        }
+    };
+    match error.err_type() {
+        ParseErrorType::UnexpectedEOF => true,
+        ParseErrorType::BadInput(LexError::UnterminatedString) => true,
+        ParseErrorType::MissingToken(..) => at_end(),
+        _ => false,
+    }
+}

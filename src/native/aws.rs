@@ -1,0 +1,674 @@
+//! Instances and networks in the cloud.
+
+use rhai::plugin::*;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use futures::future::{join_all, try_join_all};
+use rhai::{Array, Map};
+use serde::{Deserialize, Serialize};
+use crate::cloud::{
+    Architecture, Cloud, Image, ImageQuery, Instance, InstanceFilter, LaunchRequest, Market, Network, NetworkRequest,
+    Offering, Outcome, Owner, Pool, Price, Refusal, Subnet, Until,
+};
+use crate::error::{Error, Kind, Result, nearest};
+use crate::native::Context;
+use crate::native::options::Options;
+use crate::native::record::Journal;
+use crate::native::target::row;
+use crate::native::thrown::{Answer, answer, error_value, to_value};
+
+/// Instances and networks in EC2.
+///
+/// Functions that work on one region take an object map, or a list of them, which they work through
+/// at once. A list never throws: each result has `ok`, `region` and `error`. A single map throws
+/// what went wrong.
+#[export_module]
+pub mod aws {
+    use super::*;
+
+    /// Who the credentials belong to: `account`, `arn`, `user_id`.
+    ///
+    /// ```rhai
+    /// print(aws::identity().account);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn identity(call: NativeCallContext) -> Answer {
+        answer(&call, |spot| {
+            let cloud = spot.cloud()?;
+            spot.runtime().wait(async move { cloud.identity().await })
+        })
+    }
+
+    /// The names of the regions that are enabled for the account.
+    ///
+    /// ```rhai
+    /// print(aws::regions().len() > 10);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn regions(call: NativeCallContext) -> Answer {
+        answer(&call, |spot| {
+            let cloud = spot.cloud()?;
+            let regions = spot.runtime().wait(async move { cloud.regions().await })?;
+            Ok(regions.into_iter().map(|region| region.name).collect::<Vec<_>>())
+        })
+    }
+
+    /// The names of the zones of a region.
+    ///
+    /// ```rhai
+    /// print(aws::zones("us-west-2"));
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn zones(call: NativeCallContext, region: &str) -> Answer {
+        answer(&call, |spot| {
+            let (cloud, region) = (spot.cloud()?, region.to_owned());
+            let zones = spot.runtime().wait(async move { cloud.zones(&region).await })?;
+            Ok(zones.into_iter().map(|zone| zone.name).collect::<Vec<_>>())
+        })
+    }
+
+    /// The address from which this machine reaches the cloud.
+    ///
+    /// ```rhai
+    /// print(aws::caller_address());
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn caller_address(call: NativeCallContext) -> Answer {
+        answer(&call, |spot| {
+            let cloud = spot.cloud()?;
+            spot.runtime().wait(async move { Ok(cloud.caller_address().await?.to_string()) })
+        })
+    }
+
+    /// What instance types are: `name`, `architecture`, `vcpu`, `memory_mib`, `spot`.
+    ///
+    /// ```rhai
+    /// print(aws::instance_types("us-west-2", ["t3.medium"])[0].vcpu);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn instance_types(call: NativeCallContext, region: &str, names: Array) -> Answer {
+        answer(&call, |spot| {
+            let (cloud, region) = (spot.cloud()?, region.to_owned());
+            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+            spot.runtime().wait(async move { cloud.instance_types(&region, &names).await })
+        })
+    }
+
+    /// The newest spot prices of instance types in a region, cheapest first: `zone`, `type`,
+    /// `hourly` (US dollars), `since`.
+    ///
+    /// ```rhai
+    /// ui::table(aws::prices("us-west-2", ["t3.medium"]));
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn prices(call: NativeCallContext, region: &str, types: Array) -> Answer {
+        answer(&call, |spot| {
+            let (cloud, region) = (spot.cloud()?, region.to_owned());
+            let types: Vec<String> = types.iter().map(ToString::to_string).collect();
+            spot.runtime().wait(async move { cloud.prices(&region, &types).await })
+        })
+    }
+
+    /// The newest image that fits: `id`, `name`, `architecture`, `region`.
+    ///
+    /// Options: `region`, `image` ("auto" for the newest Ubuntu LTS, an id, or a name pattern),
+    /// `architecture` ("x86_64" or "arm64").
+    ///
+    /// ```rhai
+    /// print(aws::find_image(#{ region: "us-west-2" }).name);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn find_image(call: NativeCallContext, options: Dynamic) -> Answer {
+        answer(&call, |spot| {
+            each_region(spot, "aws::find_image", options, |options| {
+                let region: String = options.required("region")?;
+                let architecture: Architecture = options.or("architecture", "x86_64".to_owned())?.parse()?;
+                let query = ImageQuery::parse(&options.or("image", "auto".to_owned())?, architecture);
+                let cloud = spot.cloud()?;
+                Ok(async move { cloud.find_image(&region, &query).await })
+            })
+        })
+    }
+
+    /// Finds or makes the project's network in a region: `vpc_id`, `subnets`, `security_group_id`,
+    /// `created` (ids of what was made now).
+    ///
+    /// Options: `region`; `dedicated` (a VPC of its own, otherwise the default VPC with a security
+    /// group of the project); `ports` (TCP ports to open besides 22); `ssh_from` (address ranges, or
+    /// "auto" for the address of this machine). What is made is in state at once.
+    ///
+    /// ```rhai
+    /// print(aws::ensure_network(#{ region: "us-west-2" }).subnets.len());
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn ensure_network(call: NativeCallContext, options: Dynamic) -> Answer {
+        answer(&call, |spot| {
+            let journal = Arc::new(Journal::new(spot)?);
+            let project = project(spot)?;
+            each_region(spot, "aws::ensure_network", options, |options| {
+                let region: String = options.required("region")?;
+                let mut request = NetworkRequest {
+                    region,
+                    project: project.clone(),
+                    deployment: options.or("deployment", String::new())?,
+                    creator: options.or("creator", String::new())?,
+                    dedicated: options.or("dedicated", false)?,
+                    ports: options.or("ports", Vec::new())?,
+                    sources: options.or("ssh_from", vec!["auto".to_owned()])?,
+                };
+                let (cloud, journal, writer) = (spot.cloud()?, Arc::clone(&journal), spot.writer()?);
+                Ok(async move {
+                    if request.sources.iter().any(|source| source == "auto") {
+                        let address = cloud.caller_address().await?;
+                        request.sources.retain(|source| source != "auto");
+                        request.sources.push(address.to_string());
+                    }
+                    let network = cloud.ensure_network(&request, journal.as_ref()).await?;
+                    writer.put_network(known_network(&network))?;
+                    Ok(network)
+                })
+            })
+        })
+    }
+
+    /// The pools of a region that can be launched into: each type in each zone that offers it, with
+    /// its image and its spot price, in the order of the types.
+    ///
+    /// Options: `region`, `types`, `image` (as for `find_image`), `network` (a result of
+    /// `ensure_network`), `market` ("spot" or "on-demand"; prices are known for spot).
+    ///
+    /// ```rhai
+    /// let network = aws::ensure_network(#{ region: "us-west-2" });
+    /// let found = aws::pools(#{ region: "us-west-2", types: ["t3.medium"], network: network });
+    /// print(found.pools[0].type);
+    /// ```
+    #[rhai_fn(name = "pools", return_raw)]
+    pub fn find_pools(call: NativeCallContext, options: Dynamic) -> Answer {
+        #[derive(Deserialize)]
+        struct Subnets {
+            subnets: Vec<Subnet>,
+        }
+        answer(&call, |spot| {
+            each_region(spot, "aws::pools", options, |options| {
+                let region: String = options.required("region")?;
+                let types: Vec<String> = options.required("types")?;
+                let image: String = options.or("image", "auto".to_owned())?;
+                let network: Subnets = options.required("network")?;
+                let market = market(&options.or("market", "spot".to_owned())?)?;
+                let cloud = spot.cloud()?;
+                Ok(async move {
+                    let pools = pools_of(cloud.as_ref(), &region, &types, &image, &network.subnets, market).await?;
+                    Ok(Pools { region, pools })
+                })
+            })
+        })
+    }
+
+    /// Launches instances in a region, pool after pool until there are enough: `instances`,
+    /// `refusals` (`zone`, `type`, `code`, `message`), `missing`.
+    ///
+    /// Every instance is in state before this returns, and the intent to launch it before it is
+    /// asked for. Options: `region`, `count`, `pools` (of `aws::pools`), `network`, `market`,
+    /// `max_price` (US dollars an hour), `disk_gb`, `public_ip`, `user_data`, `user` (who logs in),
+    /// `tags`, `deployment`, `creator`, `name`.
+    ///
+    /// ```rhai
+    /// let network = aws::ensure_network(#{ region: "us-west-2" });
+    /// let found = aws::pools(#{ region: "us-west-2", types: ["t3.micro"], network: network });
+    /// let made = aws::launch(#{ region: "us-west-2", count: 1, pools: found.pools, network: network });
+    /// print(made.instances.len());
+    /// aws::terminate(made.instances);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn launch(call: NativeCallContext, options: Dynamic) -> Answer {
+        #[derive(Deserialize)]
+        struct Group {
+            security_group_id: String,
+        }
+        answer(&call, |spot| {
+            let project = project(spot)?;
+            let config = spot.config()?;
+            each_region(spot, "aws::launch", options, |options| {
+                let region: String = options.required("region")?;
+                let pools: Vec<PricedPool> = options.required("pools")?;
+                let group: Group = options.required("network")?;
+                let user: String = options.or("user", config.fleet.user.clone())?;
+                let first = pools.iter().find_map(|priced| priced.pool.image.clone()).unwrap_or_default();
+                let prices = pools.iter().filter_map(|priced| {
+                    let pool = (priced.pool.instance_type.clone(), priced.pool.zone.clone());
+                    priced.price.map(|price| (pool, price))
+                });
+                let journal = Journal::new(spot)?.for_launch(prices.collect(), user.clone());
+                let request = LaunchRequest {
+                    region: region.clone(),
+                    count: options.required("count")?,
+                    pools: pools.iter().map(|priced| priced.pool.clone()).collect(),
+                    image: first,
+                    market: market(&options.or("market", "spot".to_owned())?)?,
+                    max_price: options.optional("max_price")?,
+                    disk_gb: options.optional("disk_gb")?,
+                    security_group_id: group.security_group_id,
+                    public_ip: options.or("public_ip", true)?,
+                    user_data: options.optional::<String>("user_data")?.map(String::into_bytes),
+                    key_name: options.optional("key_name")?,
+                    tags: options.or("tags", BTreeMap::new())?,
+                    project: project.clone(),
+                    deployment: options.or("deployment", String::new())?,
+                    creator: options.or("creator", String::new())?,
+                    name: options.or("name", format!("spot-{region}"))?,
+                };
+                let (cloud, spot) = (spot.cloud()?, spot.clone());
+                Ok(async move {
+                    let launch = cloud.launch(&request, &journal).await?;
+                    let document = spot.document()?;
+                    let known = launch.instances.iter().map(|instance| match document.instance(&instance.id) {
+                        Some(known) => super::super::state::instance_value(known),
+                        None => to_value(instance),
+                    });
+                    let instances = known.collect::<Result<Vec<_>>>()?;
+                    // What was launched is worth more than the error that came after it.
+                    if let Some(error) = launch.error {
+                        if instances.is_empty() || error.kind() == Kind::Interrupted {
+                            return Err(error);
+                        }
+                        let text = format!("{region}: {}", error.message());
+                        spot.emit(crate::ui::Event::Message {
+                            level: crate::ui::Level::Warning,
+                            text,
+                            hint: error.hint().map(str::to_owned),
+                        });
+                    }
+                    Ok(Launched { region, instances, refusals: launch.refusals, missing: launch.missing })
+                })
+            })
+        })
+    }
+
+    /// Instances that the cloud knows, in several regions at once.
+    ///
+    /// Options: `regions`, `ids`, `deployment`, `everything` (of all projects, not only this one),
+    /// `ended` (also those that are terminated). Regions that do not answer make it fail.
+    ///
+    /// ```rhai
+    /// print(aws::instances(#{ regions: ["us-west-2"] }).len());
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn instances(call: NativeCallContext, options: Map) -> Answer {
+        answer(&call, |spot| {
+            let mut options = Options::new("aws::instances", options);
+            let regions: Vec<String> = options.required("regions")?;
+            let ids: Option<Vec<String>> = options.optional("ids")?;
+            let everything = options.or("everything", false)?;
+            let deployment: Option<String> = options.optional("deployment")?;
+            let ended = options.or("ended", false)?;
+            options.finish()?;
+            let mut filter = match (ids, spot.document()?.project()) {
+                (Some(ids), _) => InstanceFilter::ids(ids),
+                (None, _) if everything => InstanceFilter::owner(&Owner::Everything),
+                // A project without an id has made nothing yet.
+                (None, None) => return Ok(Vec::new()),
+                (None, Some(project)) => InstanceFilter::owner(&match deployment {
+                    Some(deployment) => Owner::Deployment { project: project.to_owned(), deployment },
+                    None => Owner::Project(project.to_owned()),
+                }),
+            };
+            if !ended {
+                filter = filter.alive();
+            }
+            let cloud = spot.cloud()?;
+            let found: Vec<Vec<Instance>> = spot.runtime().wait(async move {
+                try_join_all(regions.iter().map(|region| cloud.instances(region, &filter))).await
+            })?;
+            Ok(found.into_iter().flatten().collect())
+        })
+    }
+
+    /// Waits until instances are "running", "terminated" or have an "address", and returns them as
+    /// they are then; those that did not make it are among them. Options: `timeout` (300 seconds).
+    ///
+    /// ```rhai,no_run
+    /// let hosts = aws::wait_for(hosts, "address", #{ timeout: 120 });
+    /// ```
+    #[rhai_fn(name = "wait_for", return_raw)]
+    pub fn wait_for_with_options(call: NativeCallContext, instances: Array, until: &str, options: Map) -> Answer {
+        answer(&call, |spot| {
+            let mut options = Options::new("aws::wait_for", options);
+            let timeout = options.seconds("timeout", Duration::from_secs(300))?;
+            options.finish()?;
+            wait_until(spot, &instances, until, timeout)
+        })
+    }
+
+    /// Waits until instances are "running", "terminated" or have an "address", for 300 seconds.
+    ///
+    /// ```rhai,no_run
+    /// let hosts = aws::wait_for(hosts, "running");
+    /// ```
+    #[rhai_fn(name = "wait_for", return_raw)]
+    pub fn wait_for(call: NativeCallContext, instances: Array, until: &str) -> Answer {
+        answer(&call, |spot| wait_until(spot, &instances, until, Duration::from_secs(300)))
+    }
+
+    /// Terminates instances, one call per region: for each `id`, `ok`, `outcome` ("terminated",
+    /// "gone" or "failed"), `code`, `message`. Gone counts as done. They end some time later: wait
+    /// with `aws::wait_for(instances, "terminated")`.
+    ///
+    /// ```rhai
+    /// print(aws::terminate([]));
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn terminate(call: NativeCallContext, instances: Array) -> Answer {
+        #[derive(Serialize)]
+        struct Terminated {
+            id: String,
+            region: String,
+            ok: bool,
+            outcome: &'static str,
+            code: Option<String>,
+            message: Option<String>,
+        }
+        answer(&call, |spot| {
+            if instances.is_empty() {
+                return Ok(Vec::new());
+            }
+            let regions = by_region("aws::terminate", &instances)?;
+            let (cloud, journal) = (spot.cloud()?, Journal::new(spot)?);
+            let ended = spot.runtime().wait(async move {
+                let calls = regions.iter().map(|(region, ids)| {
+                    let (cloud, journal) = (&cloud, &journal);
+                    async move {
+                        let terminations = cloud.terminate(region, ids, journal).await;
+                        (region.clone(), ids.clone(), terminations)
+                    }
+                });
+                Ok(join_all(calls).await)
+            })?;
+            let mut results: HashMap<String, Terminated> = HashMap::new();
+            for (region, ids, terminations) in ended {
+                let terminations = match terminations {
+                    Ok(terminations) => terminations,
+                    Err(error) if error.kind() == Kind::Interrupted => return Err(error),
+                    Err(error) => ids
+                        .into_iter()
+                        .map(|id| crate::cloud::Termination { id, outcome: Outcome::Failed(error.clone()) })
+                        .collect(),
+                };
+                for termination in terminations {
+                    let (ok, outcome, error) = match termination.outcome {
+                        Outcome::Terminated => (true, "terminated", None),
+                        Outcome::Gone => (true, "gone", None),
+                        Outcome::Failed(error) => (false, "failed", Some(error)),
+                    };
+                    let result = Terminated {
+                        id: termination.id.clone(),
+                        region: region.clone(),
+                        ok,
+                        outcome,
+                        code: error.as_ref().and_then(|error| error.code().map(str::to_owned)),
+                        message: error.as_ref().map(|error| error.message().to_owned()),
+                    };
+                    results.insert(termination.id, result);
+                }
+            }
+            // In the order of the argument.
+            Ok(instances.iter().filter_map(|value| results.remove(&id_of(value)?)).collect::<Vec<_>>())
+        })
+    }
+
+    /// Deletes the network that the project made in a region: `removed` (`kind`, `id`).
+    ///
+    /// Instances must be gone. Nothing without the project's tags is touched, and never the default
+    /// VPC. Options: `region`, `everything` (of all projects that spot made).
+    ///
+    /// ```rhai
+    /// print(aws::delete_network(#{ region: "us-west-2" }).removed);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn delete_network(call: NativeCallContext, options: Dynamic) -> Answer {
+        #[derive(Serialize)]
+        struct Deleted {
+            region: String,
+            removed: Vec<crate::cloud::Removed>,
+        }
+        answer(&call, |spot| {
+            let journal = Arc::new(Journal::new(spot)?);
+            each_region(spot, "aws::delete_network", options, |options| {
+                let region: String = options.required("region")?;
+                let owner = if options.or("everything", false)? { Owner::Everything } else { Owner::Project(project(spot)?) };
+                let (cloud, journal) = (spot.cloud()?, Arc::clone(&journal));
+                Ok(async move {
+                    let removed = cloud.delete_network(&region, &owner, journal.as_ref()).await?;
+                    Ok(Deleted { region, removed })
+                })
+            })
+        })
+    }
+
+    /// Everything in a region that carries the project's tags: `owned` (`kind`, `id`, `name`,
+    /// `project`, `deployment`, `created`). Options: `region`, `everything` (of all projects).
+    ///
+    /// ```rhai
+    /// print(aws::owned(#{ region: "us-west-2", everything: true }).owned.len());
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn owned(call: NativeCallContext, options: Dynamic) -> Answer {
+        #[derive(Serialize)]
+        struct Owned {
+            region: String,
+            owned: Vec<crate::cloud::Owned>,
+        }
+        answer(&call, |spot| {
+            each_region(spot, "aws::owned", options, |options| {
+                let region: String = options.required("region")?;
+                let everything = options.or("everything", false)?;
+                let owner = match spot.document()?.project() {
+                    _ if everything => Some(Owner::Everything),
+                    project => project.map(|project| Owner::Project(project.to_owned())),
+                };
+                let cloud = spot.cloud()?;
+                Ok(async move {
+                    let owned = match owner {
+                        Some(owner) => cloud.owned(&region, &owner).await?,
+                        None => Vec::new(),
+                    };
+                    Ok(Owned { region, owned })
+                })
+            })
+        })
+    }
+}
+
+fn known_network(network: &Network) -> crate::state::Network {
+    let mut known = crate::state::Network::new(network.region.clone(), network.vpc_id.clone());
+    known.subnet_ids = network.subnets.iter().map(|subnet| subnet.id.clone()).collect();
+    known.security_group_id = Some(network.security_group_id.clone());
+    known.created = network.created.clone();
+    known.other.insert("dedicated".to_owned(), network.dedicated.into());
+    known
+}
+
+/// A place that can give instances, with what one costs there.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct PricedPool {
+    #[serde(flatten)]
+    pool: Pool,
+    price: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Pools {
+    region: String,
+    pools: Vec<PricedPool>,
+}
+
+async fn pools_of(
+    cloud: &dyn Cloud,
+    region: &str,
+    types: &[String],
+    image: &str,
+    subnets: &[Subnet],
+    market: Market,
+) -> Result<Vec<PricedPool>> {
+    let prices = async {
+        match market {
+            Market::Spot => cloud.prices(region, types).await,
+            Market::OnDemand => Ok(Vec::new()),
+        }
+    };
+    let kinds = cloud.instance_types(region, types);
+    let offers = cloud.offerings(region, types);
+    let (kinds, offers, prices): (_, Vec<Offering>, Vec<Price>) = futures::try_join!(kinds, offers, prices)?;
+    let architectures: BTreeSet<&str> = kinds.iter().map(|kind| kind.architecture.as_str()).collect();
+    let images = try_join_all(architectures.into_iter().map(|architecture| async move {
+        let query = ImageQuery::parse(image, architecture.parse()?);
+        Ok::<_, Error>((architecture, cloud.find_image(region, &query).await?))
+    }))
+    .await?;
+    let images: HashMap<&str, Image> = images.into_iter().collect();
+    let mut pools = Vec::new();
+    for pool in Pool::each(types, subnets, &offers) {
+        let kind = kinds.iter().find(|kind| kind.name == pool.instance_type);
+        let image = kind.and_then(|kind| images.get(kind.architecture.as_str())).cloned();
+        let price = prices
+            .iter()
+            .find(|price| price.zone == pool.zone && price.instance_type == pool.instance_type)
+            .map(|price| price.hourly);
+        pools.push(PricedPool { pool: Pool { image, ..pool }, price });
+    }
+    if pools.is_empty() {
+        return Err(Error::aws(format!("no zone of {region} offers {}", types.join(" or ")))
+            .with_code("NoPool")
+            .with_hint("choose other instance types or another region"));
+    }
+    Ok(pools)
+}
+
+#[derive(Serialize)]
+struct Launched {
+    region: String,
+    instances: Vec<rhai::Dynamic>,
+    refusals: Vec<Refusal>,
+    missing: u32,
+}
+
+fn wait_until(spot: &Context, instances: &Array, until: &str, timeout: Duration) -> Result<Vec<Dynamic>> {
+    let until = match until {
+        "running" => Until::Running,
+        "terminated" => Until::Terminated,
+        "address" => Until::Address,
+        other => {
+            let error = Error::script(format!(
+                "aws::wait_for: expected \"running\", \"terminated\" or \"address\", found \"{other}\""
+            ));
+            return Err(match nearest(other, ["running", "terminated", "address"]) {
+                Some(near) => error.with_hint(format!("did you mean \"{near}\"?")),
+                None => error,
+            });
+        }
+    };
+    let regions = by_region("aws::wait_for", instances)?;
+    let (cloud, show) = (spot.cloud()?, spot.clone());
+    let found: Vec<Vec<Instance>> = spot.runtime().wait(async move {
+        let on_change = |instance: &Instance| {
+            if let Ok(map) = to_value(instance).map(|value| value.try_cast::<Map>().unwrap_or_default()) {
+                show.emit(row(&map, instance.state.as_str(), None, false));
+            }
+        };
+        let waits = regions.iter().map(|(region, ids)| cloud.wait(region, ids, until, timeout, &on_change));
+        try_join_all(waits).await
+    })?;
+    let mut latest: HashMap<String, Instance> =
+        found.into_iter().flatten().map(|instance| (instance.id.clone(), instance)).collect();
+    // What the state knows of an instance stays; what the cloud knows now is newer.
+    let merge = |value: &Dynamic| {
+        let mut map = value.clone().try_cast::<Map>().unwrap_or_default();
+        let id = map.get("id").map(ToString::to_string).unwrap_or_default();
+        if let Some(instance) = latest.remove(&id) {
+            let now = to_value(&instance)?.try_cast::<Map>().unwrap_or_default();
+            for (key, value) in now {
+                if !value.is_unit() || !map.contains_key(&key) {
+                    map.insert(key, value);
+                }
+            }
+        }
+        Ok(Dynamic::from_map(map))
+    };
+    instances.iter().map(merge).collect()
+}
+
+// ---- shared --------------------------------------------------------------------------------
+
+fn project(spot: &Context) -> Result<String> {
+    Ok(spot.writer()?.project())
+}
+
+fn market(text: &str) -> Result<Market> {
+    match text {
+        "spot" => Ok(Market::Spot),
+        "on-demand" => Ok(Market::OnDemand),
+        other => Err(Error::script(format!("expected the market \"spot\" or \"on-demand\", found \"{other}\""))),
+    }
+}
+
+fn id_of(value: &Dynamic) -> Option<String> {
+    value.as_map_ref().ok()?.get("id")?.clone().into_string().ok()
+}
+
+/// Ids of instances by their region.
+fn by_region(function: &str, instances: &Array) -> Result<Vec<(String, Vec<String>)>> {
+    let mut regions: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for value in instances {
+        let region = value.as_map_ref().ok().and_then(|map| map.get("region")?.clone().into_string().ok());
+        let (Some(id), Some(region)) = (id_of(value), region) else {
+            return Err(Error::script(format!("{function}: expected instances with `id` and `region`, found {value}")));
+        };
+        regions.entry(region).or_default().push(id);
+    }
+    Ok(regions.into_iter().collect())
+}
+
+/// Reads the options of one region, or of several at once, and runs the call that each asks for.
+/// All options are read before the first call is made.
+fn each_region<T, F>(
+    spot: &Context,
+    function: &'static str,
+    input: Dynamic,
+    prepare: impl Fn(&mut Options) -> Result<F>,
+) -> Result<Dynamic>
+where
+    T: Serialize + Send + 'static,
+    F: Future<Output = Result<T>> + Send + 'static,
+{
+    let single = !input.is_array();
+    let list = if single { vec![input] } else { input.into_array().unwrap_or_default() };
+    let mut calls = Vec::with_capacity(list.len());
+    let mut regions = Vec::with_capacity(list.len());
+    for value in list {
+        let region = value.as_map_ref().ok().and_then(|map| map.get("region").cloned()).unwrap_or_default();
+        let mut options = Options::of(function, value)?;
+        let call = prepare(&mut options)?;
+        options.finish()?;
+        regions.push(region);
+        calls.push(call);
+    }
+    let results = spot.runtime().wait(async move { Ok(join_all(calls).await) })?;
+    let mut items = Array::with_capacity(regions.len());
+    for (region, result) in regions.into_iter().zip(results) {
+        if let Err(error) = &result
+            && (single || error.kind() == Kind::Interrupted)
+        {
+            return Err(error.clone());
+        }
+        let (mut map, error) = match result {
+            Ok(value) => (to_value(&value)?.try_cast::<Map>().unwrap_or_default(), Dynamic::UNIT),
+            Err(error) => (Map::new(), Dynamic::from_map(error_value(&error))),
+        };
+        map.insert("ok".into(), error.is_unit().into());
+        map.insert("error".into(), error);
+        map.insert("region".into(), region);
+        items.push(Dynamic::from_map(map));
+    }
+    Ok(if single { items.pop().unwrap_or_default() } else { items.into() })
+}

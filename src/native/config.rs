@@ -1,0 +1,62 @@
+//! The project's configuration.
+
+use rhai::plugin::*;
+use rhai::Array;
+
+use crate::config::regions::{REGIONS, exists};
+use crate::config::template as template_text;
+use crate::error::{Error, nearest};
+use crate::native::thrown::{Answer, answer};
+
+/// The project's configuration: `spot.toml`, or the `config.yaml` of Spot Deployer.
+#[export_module]
+pub mod config {
+    use super::*;
+
+    /// The configuration with all defaults filled in: `project`, `fleet`, `network`, `ssh`,
+    /// `deploy`, `tags`.
+    ///
+    /// Every mistake in the file is reported at once, with line and column, and ends the recipe.
+    ///
+    /// ```rhai
+    /// print(config::load().fleet.count);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn load(call: NativeCallContext) -> Answer {
+        answer(&call, |spot| spot.config())
+    }
+
+    /// Refuses a list of regions in which one does not exist, with the nearest name.
+    ///
+    /// ```rhai
+    /// config::check_regions(["us-west-2", "eu-central-1"]);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn check_regions(call: NativeCallContext, regions: Array) -> Answer {
+        answer(&call, |_| {
+            if regions.is_empty() {
+                return Err(Error::usage("at least one region is needed"));
+            }
+            for region in &regions {
+                let name = region.to_string();
+                if !exists(&name) {
+                    let error = Error::usage(format!("there is no region `{name}`"));
+                    return Err(match nearest(&name, REGIONS.iter().map(|(name, _)| *name)) {
+                        Some(near) => error.with_hint(format!("did you mean `{near}`?")),
+                        None => error,
+                    });
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// A commented `spot.toml` for a project of this name.
+    ///
+    /// ```rhai
+    /// fs::write("example.toml", config::template("demo"));
+    /// ```
+    pub fn template(name: &str) -> String {
+        template_text(name)
+    }
+}

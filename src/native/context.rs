@@ -1,0 +1,453 @@
+//! What a native function may touch: the project, the cloud, the hosts, the state, the terminal.
+//!
+//! One context belongs to one [`Host`](crate::Host). It reaches every native function through the
+//! engine's default tag, also from modules and from closures on other threads; there are no globals.
+
+use std::collections::HashMap;
+use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rhai::{AST, Engine, Map, NativeCallContext, ParseError};
+
+use super::runtime::Runtime;
+use crate::cloud::{Cloud, Endpoint, Settings as CloudSettings, ec2};
+use crate::config::{self, Config};
+use crate::error::{Error, Result};
+use crate::script::{Argument, Given, Library, Script};
+use crate::ssh::{self, Settings as SshSettings, Ssh};
+use crate::state::{Document, Store, Writer};
+use crate::ui::{Event, Level, Ui};
+
+/// How long a second writer waits for the first before it gives up with exit code 4.
+const LOCK_WAIT: Duration = Duration::from_secs(30);
+
+/// Where a run takes place; filled in by [`HostBuilder`](crate::HostBuilder).
+pub(crate) struct Place {
+    pub project: PathBuf,
+    pub config: Option<PathBuf>,
+    /// Folder of `instances.json`, `.spot/known_hosts` and the project's own key.
+    pub state: PathBuf,
+    pub endpoint: Endpoint,
+    pub ssh_port: Option<u16>,
+    pub allowed: Vec<PathBuf>,
+    pub lock_wait: Option<Duration>,
+    pub user: Option<PathBuf>,
+    pub cloud: Option<Arc<dyn Cloud>>,
+}
+
+/// The state of one run, and of the runs that it starts with `run`.
+#[derive(Default)]
+struct Run {
+    recipe: String,
+    given: Given,
+    declared: Option<Vec<Argument>>,
+    /// Only the declaration of arguments is wanted (`--help`): nothing may act.
+    describe: bool,
+    depth: usize,
+    steps: Vec<u64>,
+    timeline: Vec<(String, f64)>,
+    /// Ids of the instances launched in this run.
+    launched: Vec<String>,
+}
+
+struct Inner {
+    place: Place,
+    library: Library,
+    runtime: Runtime,
+    ui: Arc<dyn Ui>,
+    store: Store,
+    writer: Mutex<Option<Writer>>,
+    config: Mutex<Option<Arc<Config>>>,
+    cloud: Mutex<Option<Arc<dyn Cloud>>>,
+    ssh: Mutex<Option<Ssh>>,
+    run: Mutex<Run>,
+    steps: AtomicU64,
+    /// Text of every script that was compiled, by origin: errors show the line they are about.
+    sources: Mutex<HashMap<String, Arc<str>>>,
+}
+
+/// The handle that natives get; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Context(Arc<Inner>);
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Context {
+    pub fn new(place: Place, ui: Arc<dyn Ui>) -> Self {
+        let cloud = Mutex::new(place.cloud.clone());
+        Context(Arc::new(Inner {
+            library: Library::new(&place.project, place.user.clone()),
+            store: Store::open(&place.state),
+            place,
+            runtime: Runtime::default(),
+            ui,
+            writer: Mutex::default(),
+            config: Mutex::default(),
+            cloud,
+            ssh: Mutex::default(),
+            run: Mutex::default(),
+            steps: AtomicU64::new(1),
+            sources: Mutex::default(),
+        }))
+    }
+
+    /// The context of the engine that makes this call.
+    pub fn of(call: &NativeCallContext) -> Result<Context> {
+        call.tag()
+            .and_then(|tag| tag.clone().try_cast::<Context>())
+            .ok_or_else(|| Error::internal("this engine was not built by spot::Host"))
+    }
+
+    pub fn runtime(&self) -> &Runtime {
+        &self.0.runtime
+    }
+
+    pub fn library(&self) -> &Library {
+        &self.0.library
+    }
+
+    pub fn project(&self) -> &Path {
+        &self.0.place.project
+    }
+
+    pub fn ui(&self) -> &Arc<dyn Ui> {
+        &self.0.ui
+    }
+
+    pub fn emit(&self, event: Event) {
+        self.0.ui.emit(event);
+    }
+
+    pub fn message(&self, level: Level, text: impl Into<String>) {
+        self.emit(Event::Message { level, text: text.into(), hint: None });
+    }
+
+    /// The project's configuration, loaded and checked once; its warnings are shown then.
+    pub fn config(&self) -> Result<Arc<Config>> {
+        let mut slot = lock(&self.0.config);
+        if let Some(config) = slot.as_ref() {
+            return Ok(Arc::clone(config));
+        }
+        let loaded = config::load(self.project(), self.0.place.config.as_deref())?;
+        for warning in &loaded.warnings {
+            self.emit(Event::Message {
+                level: Level::Warning,
+                text: format!("{}:{}:{}: {}", warning.file.display(), warning.line, warning.column, warning.message),
+                hint: warning.hint.clone(),
+            });
+        }
+        let config = Arc::new(loaded);
+        *slot = Some(Arc::clone(&config));
+        Ok(config)
+    }
+
+    /// The cloud, connected at the first call that needs it.
+    pub fn cloud(&self) -> Result<Arc<dyn Cloud>> {
+        self.act()?;
+        let mut slot = lock(&self.0.cloud);
+        let cloud = slot.get_or_insert_with(|| {
+            let cancel = self.0.runtime.cancellation();
+            Arc::new(ec2::Ec2::new(self.0.place.endpoint.clone(), CloudSettings::for_endpoint(&self.0.place.endpoint), cancel))
+        });
+        Ok(Arc::clone(cloud))
+    }
+
+    /// Lets a session go on after an interrupt: what was cancelled is made anew when it is needed.
+    pub fn recover(&self) {
+        self.0.runtime.reset();
+        *lock(&self.0.cloud) = self.0.place.cloud.clone();
+        *lock(&self.0.ssh) = None;
+    }
+
+    /// The SSH sessions of this run.
+    pub fn ssh(&self) -> Result<Ssh> {
+        self.act()?;
+        let mut slot = lock(&self.0.ssh);
+        if let Some(ssh) = slot.as_ref() {
+            return Ok(ssh.clone());
+        }
+        let config = self.config()?;
+        let settings = SshSettings {
+            identities: vec![self.private_key()?],
+            use_agent: true,
+            known_hosts: self.private_folder()?.join("known_hosts"),
+            connect_timeout: Duration::from_secs(config.ssh.connect_timeout),
+            ..SshSettings::default()
+        };
+        let ssh = Ssh::new(settings, self.0.runtime.cancellation())?;
+        *slot = Some(ssh.clone());
+        Ok(ssh)
+    }
+
+    /// The port on which hosts are reached: the sandbox's, otherwise the configured one.
+    pub fn ssh_port(&self) -> Result<u16> {
+        match self.0.place.ssh_port {
+            Some(port) => Ok(port),
+            None => Ok(self.config()?.ssh.port),
+        }
+    }
+
+    /// The private key with which hosts are reached: the configured one, otherwise a key of the
+    /// project's own, made at its first use.
+    pub fn private_key(&self) -> Result<PathBuf> {
+        if let Some(path) = &self.config()?.ssh.private_key {
+            ssh::check_private(path)?;
+            return Ok(path.clone());
+        }
+        let path = self.private_folder()?.join("id_ed25519");
+        if path.exists() {
+            ssh::check_private(&path)?;
+        } else {
+            ssh::generate(&path, "spot project key")?;
+        }
+        Ok(path)
+    }
+
+    /// The public half of [`Context::private_key`], as a line of `authorized_keys`.
+    pub fn public_key(&self) -> Result<String> {
+        let config = self.config()?;
+        if let Some(path) = &config.ssh.public_key {
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                Error::config(format!("the public key {} cannot be read", path.display())).with_source(error)
+            })?;
+            return Ok(text.trim().to_owned());
+        }
+        ssh::public_line(&self.private_key()?)
+    }
+
+    /// `.spot/` beside the state, made with mode 0700.
+    pub fn private_folder(&self) -> Result<PathBuf> {
+        self.0.store.private_folder()
+    }
+
+    /// What is known of the project's instances and networks; never waits.
+    pub fn document(&self) -> Result<Document> {
+        self.0.store.read()
+    }
+
+    /// The right to change the state, taken at the first change and kept until the run ends.
+    pub fn writer(&self) -> Result<Writer> {
+        self.act()?;
+        let mut slot = lock(&self.0.writer);
+        if let Some(writer) = slot.as_ref() {
+            return Ok(writer.clone());
+        }
+        let command = format!("spot {}", lock(&self.0.run).recipe);
+        let wait = self.0.place.lock_wait.unwrap_or(LOCK_WAIT);
+        let writer = self.0.store.writer(&command, wait, &|holder| {
+            self.message(Level::Warning, format!("waiting for another run to end: {holder}"));
+        })?;
+        *slot = Some(writer.clone());
+        Ok(writer)
+    }
+
+    /// Refuses to act while only a recipe's declaration is wanted.
+    pub fn act(&self) -> Result<()> {
+        if lock(&self.0.run).describe {
+            return Err(Error::script("the recipe acts before it has called args()")
+                .with_hint("call args(#{…}) before the first function of aws::, ssh:: or state::"));
+        }
+        Ok(())
+    }
+
+    /// A path of the project, or of a folder that was allowed, with links resolved.
+    ///
+    /// # Errors
+    /// When it leads elsewhere: recipes reach only the project's folder unless permitted.
+    pub fn local_path(&self, path: &str) -> Result<PathBuf> {
+        let joined = self.project().join(path);
+        let real = resolve(&joined)
+            .map_err(|error| Error::script(format!("the path `{path}` cannot be used")).with_source(error))?;
+        let roots = std::iter::once(self.project()).chain(self.0.place.allowed.iter().map(PathBuf::as_path));
+        for root in roots {
+            if root.canonicalize().is_ok_and(|root| real.starts_with(root)) {
+                return Ok(real);
+            }
+        }
+        Err(Error::script(format!("`{path}` is outside the project folder {}", self.project().display()))
+            .with_code("PathNotAllowed")
+            .with_hint(format!("run with --allow {} to permit it", parent_text(&real))))
+    }
+
+    /// Compiles a script so that its errors can name and show their line.
+    pub fn compile(&self, engine: &Engine, script: &Script) -> std::result::Result<AST, ParseError> {
+        let origin = script.origin.to_string();
+        lock(&self.0.sources).insert(origin.clone(), Arc::clone(&script.text));
+        let mut ast = engine.compile(script.source())?;
+        ast.set_source(origin);
+        Ok(ast)
+    }
+
+    /// Line number `line` (from 1) of a script that was compiled.
+    pub fn source_line(&self, origin: &str, line: usize) -> Option<String> {
+        let sources = lock(&self.0.sources);
+        sources.get(origin)?.lines().nth(line.checked_sub(1)?).map(str::to_owned)
+    }
+
+    // ---- the run -------------------------------------------------------------------------------
+
+    /// Begins a run (`depth` 0) or a recipe run by another one; returns what to restore at its end.
+    pub fn enter(&self, recipe: &str, given: Given, describe: bool) -> Entered {
+        let mut run = lock(&self.0.run);
+        let before = Entered {
+            recipe: std::mem::replace(&mut run.recipe, recipe.to_owned()),
+            given: std::mem::replace(&mut run.given, given),
+            declared: run.declared.take(),
+            describe: run.describe,
+        };
+        run.describe = describe || run.describe;
+        run.depth += 1;
+        if run.depth == 1 {
+            run.timeline.clear();
+            run.launched.clear();
+            run.steps.clear();
+        }
+        before
+    }
+
+    /// Ends what [`Context::enter`] began and returns the arguments that the recipe declared.
+    pub fn leave(&self, before: Entered) -> Option<Vec<Argument>> {
+        let mut run = lock(&self.0.run);
+        run.depth = run.depth.saturating_sub(1);
+        run.recipe = before.recipe;
+        run.given = before.given;
+        run.describe = before.describe;
+        std::mem::replace(&mut run.declared, before.declared)
+    }
+
+    /// How many recipes run inside each other now.
+    pub fn depth(&self) -> usize {
+        lock(&self.0.run).depth
+    }
+
+    /// Records the declaration of arguments and gives their values; `None` when only the
+    /// declaration was wanted.
+    pub fn declare(&self, declared: Vec<Argument>) -> Result<Option<Map>> {
+        let mut run = lock(&self.0.run);
+        if run.declared.is_some() {
+            return Err(Error::script("args() was called twice").with_hint("declare all arguments in one args(#{…})"));
+        }
+        let values = if run.describe { None } else { Some(run.given.resolve(&run.recipe, &declared)?) };
+        run.declared = Some(declared);
+        Ok(values)
+    }
+
+    /// Shows a step while `work` runs; steps inside it are shown below it.
+    pub fn step<T>(&self, title: &str, work: impl FnOnce() -> std::result::Result<T, Box<rhai::EvalAltResult>>) -> std::result::Result<T, Box<rhai::EvalAltResult>> {
+        let id = self.0.steps.fetch_add(1, Ordering::Relaxed);
+        let parent = {
+            let mut run = lock(&self.0.run);
+            let parent = run.steps.last().copied();
+            run.steps.push(id);
+            parent
+        };
+        self.emit(Event::StepStarted { id, parent, title: title.to_owned() });
+        let started = Instant::now();
+        let result = work();
+        let seconds = started.elapsed().as_secs_f64();
+        {
+            let mut run = lock(&self.0.run);
+            run.steps.retain(|step| *step != id);
+            if parent.is_none() {
+                run.timeline.push((title.to_owned(), seconds));
+            }
+        }
+        self.emit(Event::StepEnded { id, title: title.to_owned(), ok: result.is_ok(), seconds, detail: None });
+        result
+    }
+
+    /// A number for a progress bar.
+    pub fn next_id(&self) -> u64 {
+        self.0.steps.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// How long each top-level step took.
+    pub fn timeline(&self) -> Vec<(String, f64)> {
+        lock(&self.0.run).timeline.clone()
+    }
+
+    /// Notes an instance that this run launched.
+    pub fn note_launched(&self, id: &str) {
+        lock(&self.0.run).launched.push(id.to_owned());
+    }
+
+    /// Ids of the instances launched in this run.
+    pub fn launched(&self) -> Vec<String> {
+        lock(&self.0.run).launched.clone()
+    }
+
+    /// Puts everything in order at the end of a run: sessions closed, state compacted, lock freed.
+    pub fn settle(&self) -> Result<()> {
+        if let Some(ssh) = lock(&self.0.ssh).take() {
+            self.0.runtime.finish(async move {
+                ssh.close().await;
+                Ok(())
+            })?;
+        }
+        match lock(&self.0.writer).take() {
+            Some(writer) => writer.close(),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What [`Context::enter`] replaced.
+pub(crate) struct Entered {
+    recipe: String,
+    given: Given,
+    declared: Option<Vec<Argument>>,
+    describe: bool,
+}
+
+/// The real path, also of a file that is yet to be made: links of the existing part are resolved,
+/// and the rest may not go up.
+fn resolve(path: &Path) -> std::io::Result<PathBuf> {
+    let mut existing = path.to_owned();
+    let mut rest = Vec::new();
+    loop {
+        match existing.canonicalize() {
+            Ok(mut real) => {
+                real.extend(rest.iter().rev());
+                return Ok(real);
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let last = existing.components().next_back();
+                let Some(Component::Normal(name)) = last else { return Err(error) };
+                // A dangling link would be followed when the file is made.
+                if existing.is_symlink() {
+                    return Err(error);
+                }
+                rest.push(name.to_owned());
+                if !existing.pop() {
+                    return Err(error);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn parent_text(path: &Path) -> String {
+    path.parent().unwrap_or(path).display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn new_files_resolve_through_links_of_their_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        std::fs::create_dir(root.join("real")).unwrap();
+        std::os::unix::fs::symlink(root.join("real"), root.join("link")).unwrap();
+        assert_eq!(resolve(&root.join("link/new/file")).unwrap(), root.join("real/new/file"));
+        assert!(resolve(&root.join("new/../../file")).is_err());
+        std::os::unix::fs::symlink("/nowhere/at/all", root.join("dangling")).unwrap();
+        assert!(resolve(&root.join("dangling")).is_err());
+    }
+}

@@ -1,0 +1,49 @@
+//! The script face: one file per namespace, and translation only.
+//!
+//! To add a native function, write one `pub fn` in the file of its namespace. Its doc comment is
+//! the reference entry and the REPL's help, and the `rhai` block in it is an example that a test
+//! runs on the sandbox.
+
+mod aws;
+mod config;
+mod context;
+mod fs;
+mod options;
+mod prelude;
+mod recipe;
+mod record;
+mod runtime;
+mod ssh;
+mod state;
+mod sys;
+mod table;
+mod target;
+mod thrown;
+mod ui;
+
+use rhai::{Engine, Module, Shared, exported_module};
+
+pub(crate) use context::{Context, Place};
+pub(crate) use thrown::error_value;
+pub(crate) use recipe::error_of;
+
+/// Names and modules of all namespaces, in the order of the reference.
+pub(crate) fn namespaces() -> Vec<(&'static str, Shared<Module>)> {
+    vec![
+        ("aws", exported_module!(aws::aws).into()),
+        ("ssh", exported_module!(ssh::ssh).into()),
+        ("state", exported_module!(state::state).into()),
+        ("ui", exported_module!(ui::ui).into()),
+        ("config", exported_module!(config::config).into()),
+        ("fs", exported_module!(fs::fs).into()),
+        ("sys", exported_module!(sys::sys).into()),
+    ]
+}
+
+/// Registers the namespaces and the functions that need none.
+pub(crate) fn register(engine: &mut Engine) {
+    engine.register_global_module(exported_module!(prelude::prelude).into());
+    for (name, module) in namespaces() {
+        engine.register_static_module(name, module);
+    }
+}

@@ -1,0 +1,104 @@
+//! Option maps: `#{ region: "us-west-2", count: 3 }`, read with types and without unknown keys.
+
+use rhai::{Dynamic, Map};
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, Result, nearest};
+
+/// Reads the options of one function call and remembers which keys it knows.
+pub(crate) struct Options {
+    function: &'static str,
+    map: Map,
+    known: Vec<&'static str>,
+}
+
+impl Options {
+    /// The options of `function`, which errors name.
+    pub fn new(function: &'static str, map: Map) -> Self {
+        Options { function, map, known: Vec::new() }
+    }
+
+    /// The options in a value that must be an object map.
+    pub fn of(function: &'static str, value: Dynamic) -> Result<Self> {
+        let found = value.type_name();
+        let map = value
+            .try_cast::<Map>()
+            .ok_or_else(|| Error::script(format!("{function}: expected an object map #{{…}}, found {found}")))?;
+        Ok(Options::new(function, map))
+    }
+
+    /// The value of a key, or `None` when it is absent or `()`.
+    pub fn optional<T: DeserializeOwned>(&mut self, key: &'static str) -> Result<Option<T>> {
+        self.known.push(key);
+        let Some(value) = self.map.remove(key).filter(|value| !value.is_unit()) else { return Ok(None) };
+        rhai::serde::from_dynamic(&value)
+            .map(Some)
+            .map_err(|error| Error::script(format!("{}: option `{key}`: {}", self.function, plain(&error.to_string()))))
+    }
+
+    /// The value of a key, or the default.
+    pub fn or<T: DeserializeOwned>(&mut self, key: &'static str, default: T) -> Result<T> {
+        Ok(self.optional(key)?.unwrap_or(default))
+    }
+
+    /// The value of a key that must be there.
+    pub fn required<T: DeserializeOwned>(&mut self, key: &'static str) -> Result<T> {
+        self.optional(key)?.ok_or_else(|| Error::script(format!("{}: the option `{key}` is missing", self.function)))
+    }
+
+    /// Seconds, as a whole or broken number, that must be positive.
+    pub fn seconds(&mut self, key: &'static str, default: std::time::Duration) -> Result<std::time::Duration> {
+        let Some(seconds) = self.optional::<f64>(key)? else { return Ok(default) };
+        std::time::Duration::try_from_secs_f64(seconds)
+            .ok()
+            .filter(|duration| !duration.is_zero())
+            .ok_or_else(|| Error::script(format!("{}: option `{key}`: expected seconds above 0, found {seconds}", self.function)))
+    }
+
+    /// Refuses the keys that nobody asked for.
+    pub fn finish(self) -> Result<()> {
+        let Some(key) = self.map.keys().next() else { return Ok(()) };
+        let error = Error::script(format!("{}: unknown option `{key}`", self.function));
+        Err(match nearest(key, self.known.iter().copied()) {
+            Some(near) => error.with_hint(format!("did you mean `{near}`?")),
+            None => error.with_hint(format!("it takes: {}", self.known.join(", "))),
+        })
+    }
+}
+
+/// The text of a conversion error without the engine's own framing.
+fn plain(text: &str) -> String {
+    let text = text.strip_prefix("Runtime error: ").unwrap_or(text);
+    text.trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(entries: &[(&str, Dynamic)]) -> Options {
+        Options::new("aws::launch", entries.iter().map(|(key, value)| ((*key).into(), value.clone())).collect())
+    }
+
+    #[test]
+    fn reads_typed_values_and_defaults() {
+        let mut o = options(&[("region", "us-west-2".into()), ("count", 3_i64.into()), ("wait", 2_i64.into())]);
+        assert_eq!(o.required::<String>("region").unwrap(), "us-west-2");
+        assert_eq!(o.or("count", 1_u32).unwrap(), 3);
+        assert_eq!(o.optional::<String>("image").unwrap(), None);
+        assert_eq!(o.seconds("wait", std::time::Duration::ZERO).unwrap().as_secs(), 2);
+        assert!(o.finish().is_ok());
+    }
+
+    #[test]
+    fn refuses_unknown_missing_and_mistyped_keys() {
+        let mut o = options(&[("regoin", "x".into())]);
+        assert!(o.required::<String>("region").unwrap_err().message().contains("`region` is missing"));
+        let error = o.finish().unwrap_err();
+        assert_eq!(error.message(), "aws::launch: unknown option `regoin`");
+        assert_eq!(error.hint(), Some("did you mean `region`?"));
+        let error = options(&[("count", "three".into())]).required::<u32>("count").unwrap_err();
+        assert!(error.message().starts_with("aws::launch: option `count`: "), "{error}");
+        assert!(options(&[("wait", (-1_i64).into())]).seconds("wait", std::time::Duration::ZERO).is_err());
+    }
+}

@@ -1,0 +1,484 @@
+//! Commands and files on hosts.
+
+use rhai::plugin::*;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use rhai::Map;
+use serde::Serialize;
+use crate::error::{Error, Result};
+use crate::native::Context;
+use crate::native::options::Options;
+use crate::native::target::{CONCURRENCY, Host, each, row};
+use crate::native::thrown::{Answer, answer};
+use crate::ssh::{Command, Output, Ssh, Stream, Upload, quote};
+use crate::ui::{self, Event, Unit};
+
+/// Commands and files on hosts. Every function takes one host or a list, which it works through at
+/// once.
+///
+/// A host is an instance, a result about one, or an instance id. A list never throws: each result
+/// has `ok`, `id`, `host` and `error`. A single host throws what went wrong. All functions take
+/// `concurrency` (64), the most hosts at once.
+#[export_module]
+pub mod ssh {
+    use super::*;
+
+    /// The public key that hosts must accept, as a line of `authorized_keys`: the configured one, or
+    /// the project's own, which is made at its first use.
+    ///
+    /// ```rhai
+    /// print(ssh::public_key().starts_with("ssh-ed25519 "));
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn public_key(call: NativeCallContext) -> Answer {
+        answer(&call, Context::public_key)
+    }
+
+    /// A word quoted for a shell, so that it is one argument whatever it contains.
+    ///
+    /// ```rhai
+    /// print("cat " + ssh::quote("a file.txt"));
+    /// ```
+    #[rhai_fn(name = "quote")]
+    pub fn quote_word(word: &str) -> String {
+        quote(word)
+    }
+
+    /// Waits until hosts accept a session; see `wait(hosts, options)`.
+    ///
+    /// ```rhai,no_run
+    /// let ready = ssh::wait(hosts).filter(|r| r.ok);
+    /// ```
+    #[rhai_fn(name = "wait", return_raw)]
+    pub fn wait(call: NativeCallContext, hosts: Dynamic) -> Answer {
+        wait_with_options(call, hosts, Map::new())
+    }
+
+    /// Waits until hosts accept a session. Options: `timeout` (the configured 300 seconds).
+    ///
+    /// ```rhai,no_run
+    /// let ready = ssh::wait(hosts, #{ timeout: 120 }).filter(|r| r.ok);
+    /// ```
+    #[rhai_fn(name = "wait", return_raw)]
+    pub fn wait_with_options(call: NativeCallContext, hosts: Dynamic, options: Map) -> Answer {
+        #[derive(Serialize)]
+        struct Waited {
+            seconds: f64,
+        }
+        answer(&call, |spot| {
+            let default = Duration::from_secs(spot.config()?.ssh.wait_timeout);
+            let mut options = Options::new("ssh::wait", options);
+            let timeout = options.seconds("timeout", default)?;
+            let concurrency = options.or("concurrency", usize::MAX)?.min(1000);
+            options.finish()?;
+            let spot = spot.clone();
+            let show = spot.clone();
+            each(&spot, &hosts, concurrency, move |ssh, host| {
+                let show = show.clone();
+                async move {
+                    show.emit(row(&host.map, "connecting", None, false));
+                    let reason = |reason: &str| show.emit(row(&host.map, "connecting", Some(reason.to_owned()), false));
+                    let waited = ssh.wait(&host.target, timeout, &reason).await;
+                    match &waited {
+                        Ok(_) => show.emit(row(&host.map, "reachable", None, false)),
+                        Err(error) => show.emit(row(&host.map, "unreachable", Some(error.message().to_owned()), true)),
+                    }
+                    Ok(Waited { seconds: waited?.as_secs_f64() })
+                }
+            })
+        })
+    }
+
+    /// Runs a shell command on hosts; see `run(hosts, command, options)`.
+    ///
+    /// ```rhai,no_run
+    /// for r in ssh::run(hosts, "uptime") { print(r.stdout); }
+    /// ```
+    #[rhai_fn(name = "run", return_raw)]
+    pub fn run(call: NativeCallContext, hosts: Dynamic, command: &str) -> Answer {
+        run_with_options(call, hosts, command, Map::new())
+    }
+
+    /// Runs a shell command on hosts. Results have `ok`, `status`, `signal`, `stdout`, `stderr`,
+    /// `seconds` and `truncated` (bytes of output that were not kept).
+    ///
+    /// Options: `sudo`, `directory`, `environment` (a map), `stdin`, `timeout` (1800 seconds; then
+    /// the command and its children are killed), `capture` (bytes kept of each stream, 1 MiB),
+    /// `quiet` (do not show output as it comes).
+    ///
+    /// ```rhai,no_run
+    /// let r = ssh::run(host, "systemctl restart app", #{ sudo: true });
+    /// ```
+    #[rhai_fn(name = "run", return_raw)]
+    pub fn run_with_options(call: NativeCallContext, hosts: Dynamic, command: &str, options: Map) -> Answer {
+        answer(&call, |spot| {
+            let running = running("ssh::run", command, options)?;
+            let show = spot.clone();
+            let Running { command, concurrency, quiet, .. } = running;
+            let command = Arc::new(command);
+            each(spot, &hosts, concurrency, move |ssh, host| {
+                let (show, command) = (show.clone(), Arc::clone(&command));
+                async move { ssh.run(&host.target, &command, &lines(&show, &host, quiet)).await.map(Ran::from) }
+            })
+        })
+    }
+
+    /// Copies a local script to hosts, runs it there and removes it; see
+    /// `script(hosts, path, options)`.
+    ///
+    /// ```rhai,no_run
+    /// let done = ssh::script(hosts, "deploy/setup.sh");
+    /// ```
+    #[rhai_fn(name = "script", return_raw)]
+    pub fn script(call: NativeCallContext, hosts: Dynamic, path: &str) -> Answer {
+        script_with_options(call, hosts, path, Map::new())
+    }
+
+    /// Copies a local script to hosts, runs it there and removes it. Its `#!` line chooses the
+    /// interpreter. Results and options are those of `ssh::run`, and `arguments` (a list).
+    ///
+    /// ```rhai,no_run
+    /// let done = ssh::script(hosts, "deploy/setup.sh", #{ sudo: true, arguments: ["--fast"] });
+    /// ```
+    #[rhai_fn(name = "script", return_raw)]
+    pub fn script_with_options(call: NativeCallContext, hosts: Dynamic, path: &str, options: Map) -> Answer {
+        answer(&call, |spot| {
+            let local = spot.local_path(path)?;
+            let content = std::fs::read(&local)
+                .map_err(|error| Error::script(format!("the script {path} cannot be read")).with_source(error))?;
+            let content = Arc::new(if content.starts_with(b"#!") {
+                content
+            } else {
+                [b"#!/bin/sh\n".as_slice(), &content].concat()
+            });
+            let Running { command, concurrency, quiet, arguments } = running("ssh::script", "", options)?;
+            let (command, arguments) = (Arc::new(command), Arc::new(arguments));
+            let show = spot.clone();
+            each(spot, &hosts, concurrency, move |ssh, host| {
+                let (show, content) = (show.clone(), Arc::clone(&content));
+                let (command, arguments) = (Arc::clone(&command), Arc::clone(&arguments));
+                async move { run_script(&ssh, &host, &content, &command, &arguments, &lines(&show, &host, quiet)).await }
+            })
+        })
+    }
+
+    /// Copies a file or a whole folder to hosts; see `upload(hosts, local, remote, options)`.
+    ///
+    /// ```rhai,no_run
+    /// ssh::upload(hosts, "deploy/files", "/opt/app");
+    /// ```
+    #[rhai_fn(name = "upload", return_raw)]
+    pub fn upload(call: NativeCallContext, hosts: Dynamic, local: &str, remote: &str) -> Answer {
+        upload_with_options(call, hosts, local, remote, Map::new())
+    }
+
+    /// Copies a file or the content of a folder to hosts. Files whose content is already there are
+    /// not sent again. Results have `changed`, `files`, `sent` (files) and `bytes`.
+    ///
+    /// Options: `sudo` (write as root), `mode` (of the files, such as "0644"; otherwise their own).
+    ///
+    /// ```rhai,no_run
+    /// ssh::upload(hosts, "deploy/files", "/opt/app", #{ sudo: true });
+    /// ```
+    #[rhai_fn(name = "upload", return_raw)]
+    pub fn upload_with_options(call: NativeCallContext, hosts: Dynamic, local: &str, remote: &str, options: Map) -> Answer {
+        answer(&call, |spot| {
+            let path = Arc::new(spot.local_path(local)?);
+            if !path.exists() {
+                return Err(Error::script(format!("ssh::upload: there is no file or folder {local}")));
+            }
+            let mut options = Options::new("ssh::upload", options);
+            let upload = Arc::new(Upload {
+                sudo: options.or("sudo", false)?,
+                mode: options.optional::<String>("mode")?.map(|mode| parse_mode(&mode)).transpose()?,
+            });
+            let concurrency = options.or("concurrency", CONCURRENCY)?;
+            options.finish()?;
+            let remote = Arc::new(remote.to_owned());
+            let progress = Arc::new(Progress::new(spot, format!("upload {local}")));
+            let bar = Arc::clone(&progress);
+            let result = each(spot, &hosts, concurrency, move |ssh, host| {
+                let (path, remote, upload, bar) =
+                    (Arc::clone(&path), Arc::clone(&remote), Arc::clone(&upload), Arc::clone(&bar));
+                async move {
+                    let seen = (AtomicU64::new(0), AtomicU64::new(0));
+                    let report = |done: u64, total: u64| bar.add(&seen, done, total);
+                    let transfer = ssh.upload(&host.target, &path, &remote, &upload, &report).await?;
+                    Ok(Transferred {
+                        changed: transfer.changed,
+                        files: transfer.files,
+                        sent: transfer.sent,
+                        bytes: transfer.bytes,
+                    })
+                }
+            });
+            progress.end(result.is_ok());
+            result
+        })
+    }
+
+    /// Copies a file or folder from one host into the project.
+    ///
+    /// ```rhai,no_run
+    /// ssh::download(host, "/var/log/app.log", "logs/app.log");
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn download(call: NativeCallContext, host: Map, remote: &str, local: &str) -> Answer {
+        answer(&call, |spot| {
+            let path = spot.local_path(local)?;
+            let remote = remote.to_owned();
+            each(spot, &Dynamic::from_map(host), 1, move |ssh, host| {
+                let (path, remote) = (path.clone(), remote.clone());
+                async move {
+                    let transfer = ssh.download(&host.target, &remote, &path, &|_, _| ()).await?;
+                    Ok(Transferred {
+                        changed: transfer.changed,
+                        files: transfer.files,
+                        sent: transfer.sent,
+                        bytes: transfer.bytes,
+                    })
+                }
+            })
+        })
+    }
+
+    /// Reads a text file of hosts, at most 1 MiB; the results have `text`.
+    ///
+    /// ```rhai,no_run
+    /// print(ssh::read(host, "/etc/hostname").text);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn read(call: NativeCallContext, hosts: Dynamic, remote: &str) -> Answer {
+        #[derive(Serialize)]
+        struct Read {
+            text: String,
+        }
+        answer(&call, |spot| {
+            let remote = remote.to_owned();
+            each(spot, &hosts, CONCURRENCY, move |ssh, host| {
+                let remote = remote.clone();
+                async move {
+                    let bytes = ssh.read(&host.target, &remote, 1 << 20).await?;
+                    Ok(Read { text: String::from_utf8_lossy(&bytes).into_owned() })
+                }
+            })
+        })
+    }
+
+    /// Writes a text file on hosts; the results have `changed`.
+    ///
+    /// ```rhai,no_run
+    /// ssh::write(hosts, "app.conf", "port = 80\n");
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn write(call: NativeCallContext, hosts: Dynamic, remote: &str, text: &str) -> Answer {
+        #[derive(Serialize)]
+        struct Written {
+            changed: bool,
+        }
+        answer(&call, |spot| {
+            let (remote, text) = (remote.to_owned(), Arc::new(text.to_owned()));
+            each(spot, &hosts, CONCURRENCY, move |ssh, host| {
+                let (remote, text) = (remote.clone(), Arc::clone(&text));
+                async move {
+                    let changed = ssh.write(&host.target, &remote, text.as_bytes(), None, false).await?;
+                    Ok(Written { changed })
+                }
+            })
+        })
+    }
+
+    /// Whether a file or folder exists on hosts; the results have `exists`.
+    ///
+    /// ```rhai,no_run
+    /// print(ssh::exists(host, "/opt/app").exists);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn exists(call: NativeCallContext, hosts: Dynamic, remote: &str) -> Answer {
+        #[derive(Serialize)]
+        struct Exists {
+            exists: bool,
+        }
+        answer(&call, |spot| {
+            let remote = remote.to_owned();
+            each(spot, &hosts, CONCURRENCY, move |ssh, host| {
+                let remote = remote.clone();
+                async move { Ok(Exists { exists: ssh.exists(&host.target, &remote).await? }) }
+            })
+        })
+    }
+
+    /// Forgets the host key of an instance that is gone; returns whether one was known.
+    ///
+    /// ```rhai
+    /// print(ssh::forget("i-0123456789abcdef0"));
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn forget(call: NativeCallContext, id: &str) -> Answer {
+        answer(&call, |spot| {
+            let (ssh, id) = (spot.ssh()?, id.to_owned());
+            spot.runtime().wait(async move { ssh.forget(&id).await })
+        })
+    }
+}
+
+/// What a command did.
+#[derive(Serialize)]
+struct Ran {
+    ok: bool,
+    status: Option<u32>,
+    signal: Option<String>,
+    stdout: String,
+    stderr: String,
+    truncated: u64,
+    seconds: f64,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Ran {
+            ok: output.ok(),
+            status: output.status,
+            signal: output.signal,
+            stdout: output.stdout,
+            stderr: output.stderr,
+            truncated: output.truncated,
+            seconds: output.duration.as_secs_f64(),
+        }
+    }
+}
+
+/// How commands and scripts run; shared by `run` and `script`.
+struct Running {
+    command: Command,
+    concurrency: usize,
+    quiet: bool,
+    arguments: Vec<String>,
+}
+
+fn running(function: &'static str, line: &str, options: Map) -> Result<Running> {
+    let mut options = Options::new(function, options);
+    let environment: BTreeMap<String, String> = options.or("environment", BTreeMap::new())?;
+    let timeout = options.seconds("timeout", Duration::from_secs(30 * 60))?;
+    let command = Command {
+        line: line.to_owned(),
+        sudo: options.or("sudo", false)?,
+        directory: options.optional("directory")?,
+        environment: environment.into_iter().collect(),
+        stdin: options.optional::<String>("stdin")?.map(String::into_bytes),
+        timeout: Some(timeout),
+        capture_limit: options.or("capture", 1_usize << 20)?,
+    };
+    let arguments = if function == "ssh::script" { options.or("arguments", Vec::new())? } else { Vec::new() };
+    let running = Running {
+        command,
+        concurrency: options.or("concurrency", CONCURRENCY)?,
+        quiet: options.or("quiet", false)?,
+        arguments,
+    };
+    options.finish()?;
+    Ok(running)
+}
+
+/// Passes the lines of a host's output on to the terminal.
+fn lines<'a>(spot: &'a Context, host: &'a Host, quiet: bool) -> impl Fn(Stream, &str) + Send + Sync + 'a {
+    move |stream, line| {
+        if quiet {
+            return;
+        }
+        let stream = match stream {
+            Stream::Stdout => ui::Stream::Stdout,
+            Stream::Stderr => ui::Stream::Stderr,
+        };
+        spot.emit(Event::Output { host: host.target.id.clone(), stream, line: line.to_owned() });
+    }
+}
+
+async fn run_script(
+    ssh: &Ssh,
+    host: &Host,
+    content: &[u8],
+    command: &Command,
+    arguments: &[String],
+    on_line: &(dyn Fn(Stream, &str) + Send + Sync),
+) -> Result<Ran> {
+    // In the home folder, since /tmp may be mounted noexec.
+    let name = format!(".spot-script-{:016x}", rand::random::<u64>());
+    ssh.write(&host.target, &name, content, Some(0o700), false).await?;
+    let words: String = arguments.iter().map(|argument| format!(" {}", quote(argument))).collect();
+    // The home is expanded by the login shell, since sudo and `directory` change it.
+    let line = format!("\"$SPOT_SCRIPT\"{words}");
+    let home = ssh.run(&host.target, &plain("printf %s \"$HOME\""), &|_, _| ()).await?;
+    let script = format!("{}/{name}", home.stdout.trim_end_matches('/'));
+    let mut command = command.clone();
+    command.environment.push(("SPOT_SCRIPT".to_owned(), script.clone()));
+    command.line = line;
+    let result = ssh.run(&host.target, &command, on_line).await;
+    // The script may hold what its author does not want to leave there; a lost session keeps it.
+    let removed = ssh.run(&host.target, &plain(&format!("rm -f {}", quote(&script))), &|_, _| ()).await;
+    let output = result?;
+    removed?;
+    Ok(output.into())
+}
+
+fn plain(line: &str) -> Command {
+    Command {
+        line: line.to_owned(),
+        sudo: false,
+        directory: None,
+        environment: Vec::new(),
+        stdin: None,
+        timeout: Some(Duration::from_secs(60)),
+        capture_limit: 64 << 10,
+    }
+}
+
+/// What a transfer did.
+#[derive(Serialize)]
+struct Transferred {
+    changed: bool,
+    files: u64,
+    sent: u64,
+    bytes: u64,
+}
+
+/// One bar for the transfers to all hosts.
+struct Progress {
+    spot: Context,
+    id: u64,
+    title: String,
+    done: AtomicU64,
+    total: AtomicU64,
+}
+
+impl Progress {
+    fn new(spot: &Context, title: String) -> Self {
+        Progress { spot: spot.clone(), id: spot.next_id(), title, done: AtomicU64::new(0), total: AtomicU64::new(0) }
+    }
+
+    /// Adds what a host reports as its own totals to the sums of all.
+    fn add(&self, seen: &(AtomicU64, AtomicU64), done: u64, total: u64) {
+        let more = |seen: &AtomicU64, now: u64, sum: &AtomicU64| {
+            let before = seen.swap(now, Ordering::Relaxed);
+            sum.fetch_add(now.saturating_sub(before), Ordering::Relaxed) + now.saturating_sub(before)
+        };
+        let total = more(&seen.1, total, &self.total);
+        let done = more(&seen.0, done, &self.done);
+        let (id, title) = (self.id, self.title.clone());
+        self.spot.emit(Event::Progress { id, title, done, total: Some(total), unit: Unit::Bytes });
+    }
+
+    fn end(&self, ok: bool) {
+        if self.total.load(Ordering::Relaxed) > 0 {
+            self.spot.emit(Event::ProgressEnded { id: self.id, ok });
+        }
+    }
+}
+
+fn parse_mode(text: &str) -> Result<u32> {
+    u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o7777).ok_or_else(|| {
+        Error::script(format!("ssh::upload: option `mode`: expected an octal mode such as \"0644\", found \"{text}\""))
+    })
+}

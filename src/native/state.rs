@@ -1,0 +1,235 @@
+//! What the project has made.
+
+use rhai::plugin::*;
+use rhai::{Dynamic, Map};
+
+use super::thrown::to_value;
+use crate::state::Instance;
+
+/// The fields that every instance has for scripts, `()` where nothing is known: a property that is
+/// sometimes missing would be an error half of the time.
+const FIELDS: [&str; 22] = [
+    "id", "region", "type", "state", "phase", "error", "public_ip", "private_ip", "created", "ami", "zone", "name", "user",
+    "price", "market", "spot_request_id", "token", "vpc_id", "subnet_id", "security_group_id", "deployment_id", "creator",
+];
+
+/// An instance as scripts see it.
+pub(crate) fn instance_value(instance: &Instance) -> Result<Dynamic> {
+    let mut map = to_value(&instance.to_value())?.try_cast::<Map>().unwrap_or_default();
+    for field in FIELDS {
+        map.entry(field.into()).or_insert(Dynamic::UNIT);
+    }
+    Ok(Dynamic::from_map(map))
+}
+use rhai::Array;
+use serde_json::{Value, json};
+use crate::error::{Error, Result};
+use crate::native::Context;
+use crate::native::record::from_cloud;
+use crate::native::thrown::{Answer, answer};
+
+/// What the project has made: instances, networks, and values of your own.
+#[export_module]
+pub mod state {
+    use super::*;
+
+    /// All instances of the project, oldest first.
+    ///
+    /// ```rhai
+    /// for host in state::instances() { print(host.id); }
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn instances(call: NativeCallContext) -> Answer {
+        answer(&call, |spot| spot.document()?.instances().map(instance_value).collect::<Result<Array>>())
+    }
+
+    /// The instance with an id, or `()`.
+    ///
+    /// ```rhai
+    /// print(state::instance("i-0123456789abcdef0"));
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn instance(call: NativeCallContext, id: &str) -> Answer {
+        answer(&call, |spot| spot.document()?.instance(id).map(instance_value).transpose())
+    }
+
+    /// The project's id, which all its resources carry as a tag. Made at the first change.
+    ///
+    /// ```rhai
+    /// print(state::project());
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn project(call: NativeCallContext) -> Answer {
+        answer(&call, |spot| Ok(spot.document()?.project().map(str::to_owned)))
+    }
+
+    /// Notes fields of an instance, given as its id, itself, or a result about it; a field set to
+    /// `()` is removed. Returns whether anything changed.
+    ///
+    /// ```rhai,no_run
+    /// state::update(host, #{ phase: "ready" });
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn update(call: NativeCallContext, instance: Dynamic, fields: Map) -> Answer {
+        answer(&call, |spot| {
+            let id = id_of(&instance)?;
+            let fields = fields.iter().map(|(key, value)| (key.to_string(), crate::host::json(value))).collect();
+            spot.writer()?.update(&id, fields)
+        })
+    }
+
+    /// Forgets an instance, given as its id, itself, or a result about it. Returns whether it was
+    /// known. The instance itself is not touched: terminate it first.
+    ///
+    /// ```rhai
+    /// print(state::remove("i-0123456789abcdef0"));
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn remove(call: NativeCallContext, instance: Dynamic) -> Answer {
+        answer(&call, |spot| spot.writer()?.remove(&id_of(&instance)?))
+    }
+
+    /// A value that the project keeps under a name, or `()`.
+    ///
+    /// ```rhai
+    /// state::set("orchestrator", "10.0.0.1");
+    /// print(state::get("orchestrator"));
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn get(call: NativeCallContext, key: &str) -> Answer {
+        answer(&call, |spot| Ok(spot.document()?.value(key).cloned()))
+    }
+
+    /// Keeps a value under a name; `()` removes it. Returns whether anything changed.
+    ///
+    /// ```rhai
+    /// print(state::set("orchestrator", "10.0.0.1"));
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn set(call: NativeCallContext, key: &str, value: Dynamic) -> Answer {
+        answer(&call, |spot| spot.writer()?.set(key, crate::host::json(&value)))
+    }
+
+    /// The networks that the project uses: `region`, `vpc_id`, `subnet_ids`, `security_group_id`,
+    /// `created`.
+    ///
+    /// ```rhai
+    /// for network in state::networks() { print(network.region); }
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn networks(call: NativeCallContext) -> Answer {
+        answer(&call, |spot| {
+            let networks = spot.document()?.networks().iter().map(crate::state::Network::to_value).collect::<Vec<_>>();
+            Ok(networks)
+        })
+    }
+
+    /// Forgets the networks of a region, after they were deleted. Returns whether there were any.
+    ///
+    /// ```rhai
+    /// print(state::remove_networks("us-west-2"));
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn remove_networks(call: NativeCallContext, region: &str) -> Answer {
+        answer(&call, |spot| {
+            let writer = spot.writer()?;
+            let mut removed = false;
+            for network in spot.document()?.networks().iter().filter(|network| network.region == region) {
+                removed |= writer.remove_network(region, &network.vpc_id)?;
+            }
+            Ok(removed)
+        })
+    }
+
+    /// The regions in which the project has, or may have, something: of its instances, its networks,
+    /// and of calls whose outcome is not known.
+    ///
+    /// ```rhai
+    /// print(state::regions());
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn regions(call: NativeCallContext) -> Answer {
+        answer(&call, |spot| {
+            let document = spot.document()?;
+            let mut regions: Vec<String> = document
+                .instances()
+                .map(|instance| instance.region.clone())
+                .chain(document.networks().iter().map(|network| network.region.clone()))
+                .chain(document.open_intents().map(|open| open.intent.region.clone()))
+                .filter(|region| !region.is_empty())
+                .collect();
+            regions.sort();
+            regions.dedup();
+            Ok(regions)
+        })
+    }
+
+    /// Finds out what became of calls whose answer an earlier run never saw, and takes into state
+    /// the instances that they made. Returns one object for each: `action`, `region`, `since`,
+    /// `found` (ids), `error`.
+    ///
+    /// ```rhai
+    /// for call in state::settle() { print(call.action); }
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn settle(call: NativeCallContext) -> Answer {
+        answer(&call, settle_all)
+    }
+}
+
+fn settle_all(spot: &Context) -> Result<Vec<Value>> {
+    spot.act()?;
+    // A project without open calls needs neither the lock nor the cloud.
+    if spot.document()?.open_intents().next().is_none() {
+        return Ok(Vec::new());
+    }
+    let writer = spot.writer()?;
+    let cloud = spot.cloud()?;
+    let mut settled = Vec::new();
+    for open in writer.open_intents().into_iter().filter(|open| open.earlier) {
+        let intent = crate::cloud::Intent {
+            action: open.intent.action.clone(),
+            region: open.intent.region.clone(),
+            token: open.intent.token.clone(),
+            deployment: open.intent.deployment.clone(),
+            parameters: open.intent.parameters.clone(),
+            undo: open.intent.undo.clone(),
+        };
+        let cloud = std::sync::Arc::clone(&cloud);
+        let result = spot.runtime().wait(async move { cloud.settle(&intent).await });
+        let (found, error) = match result {
+            Ok(made) => {
+                let alive = made.instances.iter().filter(|instance| !instance.state.is_ending());
+                let instances = alive
+                    .map(|instance| {
+                        let mut known = from_cloud(instance)?;
+                        known.phase = Some("launched".to_owned());
+                        Ok(known)
+                    })
+                    .collect::<Result<Vec<_>>>()?;
+                let mut found: Vec<String> = instances.iter().map(|instance| instance.id.clone()).collect();
+                found.extend(made.resources.iter().map(|resource| resource.id.clone()));
+                let result = json!({ "settled": found });
+                writer.succeeded_with(open.id, crate::state::Outcome { result, instances, ..Default::default() })?;
+                (found, None)
+            }
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        settled.push(json!({
+            "action": open.intent.action,
+            "region": open.intent.region,
+            "since": open.since,
+            "found": found,
+            "error": error.as_ref().map(Error::message),
+        }));
+    }
+    Ok(settled)
+}
+
+fn id_of(value: &Dynamic) -> Result<String> {
+    let id = match value.as_map_ref() {
+        Ok(map) => map.get("id").and_then(|id| id.clone().into_string().ok()),
+        Err(_) => value.clone().into_string().ok(),
+    };
+    id.ok_or_else(|| Error::script(format!("expected an instance or its id, found {}", value.type_name())))
+}

@@ -1,0 +1,95 @@
+//! The machine that spot runs on.
+
+use rhai::plugin::*;
+use crate::error::{Error, Result};
+use crate::native::thrown::{Answer, answer};
+
+/// The machine that spot runs on: environment, user, time, random names.
+#[export_module]
+pub mod sys {
+    use super::*;
+
+    /// The value of an environment variable, or `()`.
+    ///
+    /// ```rhai
+    /// print(sys::env("HOME"));
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn env(call: NativeCallContext, name: &str) -> Answer {
+        answer(&call, |_| {
+            if name.is_empty() || name.contains(['=', '\0']) {
+                return Err(Error::script(format!("sys::env: `{name}` cannot be the name of a variable")));
+            }
+            Ok(std::env::var(name).ok())
+        })
+    }
+
+    /// The name of the user who runs spot.
+    ///
+    /// ```rhai
+    /// print(sys::user());
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn user(call: NativeCallContext) -> Answer {
+        answer(&call, |_| {
+            let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
+            Ok(user.map_or_else(|| nix::unistd::getuid().to_string(), |user| user.name))
+        })
+    }
+
+    /// The name of this machine.
+    ///
+    /// ```rhai
+    /// print(sys::hostname());
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn hostname(call: NativeCallContext) -> Answer {
+        answer(&call, |_| {
+            let name = nix::unistd::gethostname()
+                .map_err(|error| Error::internal("the host name cannot be read").with_source(error))?;
+            Ok(name.to_string_lossy().into_owned())
+        })
+    }
+
+    /// The version of spot.
+    ///
+    /// ```rhai
+    /// print(sys::version());
+    /// ```
+    pub fn version() -> String {
+        env!("CARGO_PKG_VERSION").to_owned()
+    }
+
+    /// The present time in UTC as RFC 3339 text.
+    ///
+    /// ```rhai
+    /// print(sys::now());
+    /// ```
+    pub fn now() -> String {
+        jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    }
+
+    /// Seconds since an RFC 3339 time.
+    ///
+    /// ```rhai
+    /// print(sys::age("2026-01-01T00:00:00Z") > 0.0);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn age(call: NativeCallContext, time: &str) -> Answer {
+        answer(&call, |_| -> Result<f64> {
+            let then: jiff::Timestamp = time
+                .parse()
+                .map_err(|error| Error::script(format!("sys::age: `{time}` is no RFC 3339 time")).with_source(error))?;
+            Ok(jiff::Timestamp::now().duration_since(then).as_secs_f64())
+        })
+    }
+
+    /// A name that nobody else has: a prefix and eight random hexadecimal digits.
+    ///
+    /// ```rhai
+    /// print(sys::random_name("demo"));
+    /// ```
+    pub fn random_name(prefix: &str) -> String {
+        format!("{prefix}-{:08x}", rand::random::<u32>())
+    }
+}

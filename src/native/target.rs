@@ -1,0 +1,154 @@
+//! From script values to hosts: what `ssh::` functions take, and the rows of the live view.
+
+use std::future::Future;
+
+use futures::stream::StreamExt;
+use rhai::{Dynamic, Map};
+use serde::Serialize;
+
+use super::context::Context;
+use super::thrown::{error_value, to_value};
+use crate::config::Address;
+use crate::error::{Error, Kind, Result};
+use crate::ssh::{Ssh, Target};
+use crate::ui::Event;
+
+/// Hosts at once unless said otherwise.
+pub(crate) const CONCURRENCY: usize = 64;
+
+/// A host with everything that is known of it, as the script passed it.
+#[derive(Clone)]
+pub(crate) struct Host {
+    pub target: Target,
+    pub map: Map,
+}
+
+fn text(map: &Map, key: &str) -> Option<String> {
+    map.get(key).and_then(|value| value.clone().into_string().ok()).filter(|text| !text.is_empty())
+}
+
+/// A host out of an instance map, a result that has one as `host`, or an instance id of the state.
+pub(crate) fn host(spot: &Context, value: &Dynamic) -> Result<Host> {
+    let map = match value.as_map_ref() {
+        Ok(map) => match map.get("host").and_then(|host| host.as_map_ref().ok()) {
+            Some(host) => host.clone(),
+            None => map.clone(),
+        },
+        Err(_) => known(spot, value)?,
+    };
+    let id = text(&map, "id").ok_or_else(|| {
+        Error::script("a host needs an `id`").with_hint("pass an instance, a result of ssh::, or an instance id")
+    })?;
+    let config = spot.config()?;
+    let (address, kind) = match &config.ssh.address {
+        Address::Public => (text(&map, "public_ip"), "public"),
+        Address::Private => (text(&map, "private_ip"), "private"),
+        Address::Host(fixed) => (Some(fixed.clone()), "configured"),
+    };
+    let address = address.ok_or_else(|| {
+        Error::ssh(format!("{id} has no {kind} address yet"))
+            .with_code("NoAddress")
+            .with_hint("wait for it with aws::wait_for(instances, \"running\")")
+            .retryable(true)
+    })?;
+    let user = text(&map, "user").unwrap_or_else(|| config.fleet.user.clone());
+    Ok(Host { target: Target { id, address, port: spot.ssh_port()?, user }, map })
+}
+
+fn known(spot: &Context, value: &Dynamic) -> Result<Map> {
+    let Ok(id) = value.clone().into_string() else {
+        return Err(Error::script(format!(
+            "expected an instance, a list of instances or an instance id, found {}",
+            value.type_name()
+        )));
+    };
+    let document = spot.document()?;
+    let instance = document.instance(&id);
+    let value = instance.map(super::state::instance_value).transpose()?;
+    value.and_then(|value| value.try_cast::<Map>()).ok_or_else(|| {
+        Error::script(format!("there is no instance {id} in the state")).with_hint("spot list shows the instances")
+    })
+}
+
+/// The live view's row of a host.
+pub(crate) fn row(map: &Map, phase: &str, detail: Option<String>, failed: bool) -> Event {
+    Event::Host {
+        id: text(map, "id").unwrap_or_default(),
+        region: text(map, "region").unwrap_or_default(),
+        zone: text(map, "zone"),
+        instance_type: text(map, "type"),
+        address: text(map, "public_ip"),
+        phase: phase.to_owned(),
+        detail,
+        failed,
+    }
+}
+
+/// Runs `work` for one host, or for each of a list at once; results keep the order of the list.
+///
+/// A list never throws: each result has `ok`, `id`, `host` and `error`, so that no failure hides
+/// another. A single host throws what went wrong.
+pub(crate) fn each<T, F, W>(spot: &Context, hosts: &Dynamic, concurrency: usize, work: W) -> Result<Dynamic>
+where
+    T: Serialize + Send + 'static,
+    F: Future<Output = Result<T>> + Send,
+    W: Fn(Ssh, Host) -> F + Send + Sync + 'static,
+{
+    let ssh = spot.ssh()?;
+    let Ok(list) = hosts.as_array_ref() else {
+        let host = host(spot, hosts)?;
+        let map = host.map.clone();
+        let result = spot.runtime().wait(async move { work(ssh, host).await })?;
+        return item(&map, Ok(result));
+    };
+    let resolved: Vec<(Map, Result<Host>)> = list
+        .iter()
+        .map(|value| {
+            let map = value.as_map_ref().map(|map| map.clone()).unwrap_or_default();
+            let host = host(spot, value);
+            (host.as_ref().map(|host| host.map.clone()).unwrap_or(map), host)
+        })
+        .collect();
+    // A value that is no host at all is a mistake of the recipe, not a failure of a host.
+    if let Some((_, Err(error))) = resolved.iter().find(|(_, host)| host.as_ref().is_err_and(|e| e.kind() == Kind::Script)) {
+        return Err(error.clone());
+    }
+    let (maps, hosts): (Vec<Map>, Vec<Result<Host>>) = resolved.into_iter().unzip();
+    let mut results = spot.runtime().wait(async move {
+        let calls = hosts.into_iter().enumerate().map(|(index, host)| {
+            let (ssh, work) = (ssh.clone(), &work);
+            async move {
+                match host {
+                    Ok(host) => (index, work(ssh, host).await),
+                    Err(error) => (index, Err(error)),
+                }
+            }
+        });
+        Ok(futures::stream::iter(calls).buffer_unordered(concurrency.max(1)).collect::<Vec<_>>().await)
+    })?;
+    results.sort_by_key(|(index, _)| *index);
+    let mut items = rhai::Array::with_capacity(maps.len());
+    for (map, (_, result)) in maps.iter().zip(results) {
+        if let Err(error) = &result
+            && error.kind() == Kind::Interrupted
+        {
+            return Err(error.clone());
+        }
+        items.push(item(map, result)?);
+    }
+    Ok(items.into())
+}
+
+/// A result as scripts see it: the fields of the value, and `ok`, `id`, `host`, `error`.
+fn item<T: Serialize>(host: &Map, result: Result<T>) -> Result<Dynamic> {
+    let (mut fields, error) = match result {
+        Ok(value) => (to_value(&value)?.try_cast::<Map>().unwrap_or_default(), Dynamic::UNIT),
+        Err(error) => (Map::new(), Dynamic::from_map(error_value(&error))),
+    };
+    let ok = error.is_unit();
+    fields.entry("ok".into()).or_insert_with(|| ok.into());
+    fields.insert("error".into(), error);
+    fields.insert("id".into(), host.get("id").cloned().unwrap_or_default());
+    fields.insert("host".into(), Dynamic::from_map(host.clone()));
+    Ok(Dynamic::from_map(fields))
+}

@@ -1,0 +1,298 @@
+//! What `RunInstances` asks for, read and checked as far as that goes without the cloud.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::block_devices::{Device, devices};
+use crate::sandbox::ec2::fault::Fault;
+use crate::sandbox::ec2::images::{self, Image};
+use crate::sandbox::ec2::model::ACCOUNT;
+use crate::sandbox::ec2::model::id;
+use crate::sandbox::ec2::model::instance::LaunchOptions;
+use crate::sandbox::ec2::model::region::Tags;
+use crate::sandbox::ec2::request::Params;
+use crate::sandbox::ec2::tags;
+use crate::sandbox::ec2::types::{self, InstanceType};
+
+/// The parameters of `RunInstances` that the sandbox knows.
+pub(super) const PARAMETERS: &[&str] = &[
+    "*ImageId",
+    "*MinCount",
+    "*MaxCount",
+    "InstanceType",
+    "KeyName",
+    "SubnetId",
+    "SecurityGroupId.N",
+    "SecurityGroup.N",
+    "UserData",
+    "ClientToken",
+    "EbsOptimized",
+    "Monitoring.Enabled",
+    "Placement.AvailabilityZone",
+    "Placement.AvailabilityZoneId",
+    "Placement.Tenancy",
+    "IamInstanceProfile.Arn",
+    "IamInstanceProfile.Name",
+    "InstanceInitiatedShutdownBehavior",
+    "CreditSpecification.CpuCredits",
+    "MetadataOptions.HttpTokens",
+    "MetadataOptions.HttpEndpoint",
+    "MetadataOptions.HttpPutResponseHopLimit",
+    "MetadataOptions.HttpProtocolIpv6",
+    "MetadataOptions.InstanceMetadataTags",
+    "InstanceMarketOptions.MarketType",
+    "InstanceMarketOptions.SpotOptions.MaxPrice",
+    "InstanceMarketOptions.SpotOptions.SpotInstanceType",
+    "InstanceMarketOptions.SpotOptions.InstanceInterruptionBehavior",
+    "BlockDeviceMapping.N.DeviceName",
+    "BlockDeviceMapping.N.Ebs.DeleteOnTermination",
+    "BlockDeviceMapping.N.Ebs.Encrypted",
+    "BlockDeviceMapping.N.Ebs.Iops",
+    "BlockDeviceMapping.N.Ebs.SnapshotId",
+    "BlockDeviceMapping.N.Ebs.Throughput",
+    "BlockDeviceMapping.N.Ebs.VolumeSize",
+    "BlockDeviceMapping.N.Ebs.VolumeType",
+    "NetworkInterface.N.DeviceIndex",
+    "NetworkInterface.N.AssociatePublicIpAddress",
+    "NetworkInterface.N.DeleteOnTermination",
+    "NetworkInterface.N.Description",
+    "NetworkInterface.N.SecurityGroupId.N",
+    "NetworkInterface.N.SubnetId",
+];
+
+/// User data may have so many bytes before base64.
+const MOST_USER_DATA: usize = 16_384;
+
+/// A launch, as asked for.
+pub(super) struct LaunchRequest {
+    pub image: Image,
+    pub kind: &'static InstanceType,
+    pub least: u32,
+    pub most: u32,
+    pub key_name: Option<String>,
+    pub network: Network,
+    /// Base64.
+    pub user_data: Option<String>,
+    pub spot: Option<Spot>,
+    pub devices: Vec<Device>,
+    pub options: LaunchOptions,
+    pub tags: BTreeMap<String, Tags>,
+}
+
+/// Where the instances shall be.
+#[derive(Default)]
+pub(super) struct Network {
+    pub subnet: Option<String>,
+    pub groups: Vec<String>,
+    pub group_names: Vec<String>,
+    pub zone: Option<String>,
+    pub zone_id: Option<String>,
+    /// Whether they get a public address; otherwise the subnet decides.
+    pub public: Option<bool>,
+    pub description: String,
+}
+
+/// What is asked for of the spot market.
+pub(super) struct Spot {
+    /// The most to be paid in US dollars per hour, if less than on-demand.
+    pub max_price: Option<String>,
+}
+
+impl LaunchRequest {
+    /// Reads the parameters of a request in a region.
+    pub fn parse(params: &Params, region: &str) -> Result<Self, Fault> {
+        let (least, most) = counts(params)?;
+        let image_id = params.required("ImageId")?;
+        id::IMAGE.check(image_id)?;
+        let image = images::find(region, image_id).ok_or_else(|| id::IMAGE.missing(&[image_id]))?;
+        let kind = instance_type(params.text("InstanceType").unwrap_or("m5.large"), &image)?;
+        Ok(LaunchRequest {
+            kind,
+            least,
+            most,
+            key_name: params.text("KeyName").map(str::to_owned),
+            network: network(params)?,
+            user_data: user_data(params)?,
+            spot: spot(params)?,
+            devices: devices(params, &image)?,
+            options: options(params)?,
+            tags: tags::specifications(
+                params,
+                &["instance", "volume", "network-interface", "spot-instances-request"],
+            )?,
+            image,
+        })
+    }
+}
+
+fn counts(params: &Params) -> Result<(u32, u32), Fault> {
+    let number = |name| -> Result<u32, Fault> { params.integer(name)?.ok_or_else(|| Fault::missing(name)) };
+    let (least, most) = (number("MinCount")?, number("MaxCount")?);
+    if least == 0 {
+        return Err(Fault::value_of("minCount", "0", "Expecting a value of at least 1."));
+    }
+    if most < least {
+        let why = format!("It must not be less than minCount ({least}).");
+        return Err(Fault::value_of("maxCount", &most.to_string(), &why));
+    }
+    if most > 1000 {
+        let message =
+            format!("You have requested more instances ({most}) than your current instance limit of 1000");
+        return Err(Fault::new("InstanceLimitExceeded", message));
+    }
+    Ok((least, most))
+}
+
+fn instance_type(name: &str, image: &Image) -> Result<&'static InstanceType, Fault> {
+    let kind =
+        types::find(name).ok_or_else(|| Fault::value(format!("Invalid value '{name}' for InstanceType.")))?;
+    let architecture = kind.family.architecture;
+    if architecture != image.architecture {
+        return Err(Fault::value(format!(
+            "The architecture '{architecture}' of the specified instance type does not match the \
+             architecture '{}' of the specified AMI. Specify an instance type and an AMI that have \
+             matching architectures, and try again. You can use 'describe-instance-types' or \
+             'describe-images' to discover the architecture of the instance type or AMI.",
+            image.architecture
+        )));
+    }
+    Ok(kind)
+}
+
+fn network(params: &Params) -> Result<Network, Fault> {
+    let owned = |list: Vec<&str>| list.into_iter().map(str::to_owned).collect::<Vec<String>>();
+    let placement = params.group("Placement");
+    let zone = placement.and_then(|placement| placement.text("AvailabilityZone")).map(str::to_owned);
+    let zone_id = placement.and_then(|placement| placement.text("AvailabilityZoneId")).map(str::to_owned);
+    if let Some(tenancy) = placement.and_then(|placement| placement.text("Tenancy"))
+        && tenancy != "default"
+    {
+        return Err(Fault::unsupported(format!("the sandbox has no {tenancy} tenancy")));
+    }
+    let mut network = Network {
+        subnet: params.text("SubnetId").map(str::to_owned),
+        groups: owned(params.list("SecurityGroupId")),
+        group_names: owned(params.list("SecurityGroup")),
+        zone,
+        zone_id,
+        ..Network::default()
+    };
+    match params.members("NetworkInterface").as_slice() {
+        [] => {}
+        [interface] => read_interface(&mut network, interface)?,
+        _ => return Err(Fault::unsupported("the sandbox gives an instance one network interface")),
+    }
+    Ok(network)
+}
+
+fn read_interface(network: &mut Network, interface: &Params) -> Result<(), Fault> {
+    if network.subnet.is_some() {
+        let message =
+            "Network interfaces and an instance-level subnet ID may not be specified on the same request";
+        return Err(Fault::combination(message));
+    }
+    if !network.groups.is_empty() || !network.group_names.is_empty() {
+        let message = "Network interfaces and an instance-level security groups may not be specified on \
+        the same request";
+        return Err(Fault::combination(message));
+    }
+    match interface.integer::<u32>("DeviceIndex")? {
+        Some(0) => {}
+        Some(other) => {
+            return Err(Fault::value_of(
+                "deviceIndex",
+                &other.to_string(),
+                "The first interface has index 0.",
+            ));
+        }
+        None => return Err(Fault::missing("NetworkInterface.1.DeviceIndex")),
+    }
+    network.subnet = interface.text("SubnetId").map(str::to_owned);
+    network.groups = interface.list("SecurityGroupId").into_iter().map(str::to_owned).collect();
+    network.public = interface.flag("AssociatePublicIpAddress")?;
+    network.description = interface.text("Description").unwrap_or_default().to_owned();
+    Ok(())
+}
+
+fn user_data(params: &Params) -> Result<Option<String>, Fault> {
+    let Some(text) = params.text("UserData") else { return Ok(None) };
+    // Tools break base64 into lines.
+    let text: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+    let bytes = STANDARD
+        .decode(&text)
+        .map_err(|_| Fault::new("InvalidUserData.Malformed", "Invalid BASE64 encoding of user data."))?;
+    if bytes.len() > MOST_USER_DATA {
+        return Err(Fault::value(format!("User data is limited to {MOST_USER_DATA} bytes")));
+    }
+    Ok(Some(text))
+}
+
+fn spot(params: &Params) -> Result<Option<Spot>, Fault> {
+    let Some(market) = params.group("InstanceMarketOptions") else { return Ok(None) };
+    let options = market.group("SpotOptions");
+    match market.text("MarketType") {
+        Some("spot") => {}
+        None if options.is_some() => {}
+        None => return Err(Fault::missing("InstanceMarketOptions.MarketType")),
+        Some(other) => return Err(Fault::value(format!("Invalid value '{other}' for MarketType."))),
+    }
+    let text = |name| options.and_then(|options| options.text(name));
+    match text("SpotInstanceType") {
+        None | Some("one-time") => {}
+        Some("persistent") => return Err(Fault::unsupported("the sandbox has one-time Spot requests only")),
+        Some(other) => return Err(Fault::value(format!("Invalid value '{other}' for SpotInstanceType."))),
+    }
+    match text("InstanceInterruptionBehavior") {
+        None | Some("terminate") => {}
+        Some(behavior @ ("stop" | "hibernate")) => {
+            return Err(Fault::combination(format!(
+                "Instance interruption behavior '{behavior}' requires a persistent Spot request"
+            )));
+        }
+        Some(other) => {
+            return Err(Fault::value(format!("Invalid value '{other}' for InstanceInterruptionBehavior.")));
+        }
+    }
+    let max_price = text("MaxPrice").map(str::to_owned);
+    if let Some(price) = &max_price
+        && !price.parse::<f64>().is_ok_and(|price| price.is_finite() && price > 0.0)
+    {
+        return Err(Fault::value_of("spotPrice", price, "Expecting a positive number."));
+    }
+    Ok(Some(Spot { max_price }))
+}
+
+fn options(params: &Params) -> Result<LaunchOptions, Fault> {
+    let monitoring = params.group("Monitoring").map(|group| group.flag("Enabled")).transpose()?.flatten();
+    let metadata = params.group("MetadataOptions");
+    let word = |name: &str, allowed: &[&str]| -> Result<Option<String>, Fault> {
+        let Some(text) = metadata.and_then(|metadata| metadata.text(name)) else { return Ok(None) };
+        if !allowed.contains(&text) {
+            return Err(Fault::value(format!("Invalid value '{text}' for {name}.")));
+        }
+        Ok(Some(text.to_owned()))
+    };
+    let hop_limit: Option<u32> =
+        metadata.map(|metadata| metadata.integer("HttpPutResponseHopLimit")).transpose()?.flatten();
+    if let Some(limit) = hop_limit
+        && !(1..=64).contains(&limit)
+    {
+        return Err(Fault::value_of("HttpPutResponseHopLimit", &limit.to_string(), "Expecting 1 to 64."));
+    }
+    let profile = params.group("IamInstanceProfile").and_then(|profile| {
+        let named =
+            profile.text("Name").map(|name| format!("arn:aws:iam::{ACCOUNT}:instance-profile/{name}"));
+        profile.text("Arn").map(str::to_owned).or(named)
+    });
+    Ok(LaunchOptions {
+        ebs_optimized: params.flag("EbsOptimized")?.unwrap_or(false),
+        monitoring: monitoring.unwrap_or(false),
+        profile,
+        http_tokens: word("HttpTokens", &["required", "optional"])?,
+        http_endpoint: word("HttpEndpoint", &["enabled", "disabled"])?,
+        hop_limit,
+        metadata_tags: word("InstanceMetadataTags", &["enabled", "disabled"])?,
+    })
+}

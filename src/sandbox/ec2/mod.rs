@@ -1,0 +1,192 @@
+//! An EC2-compatible endpoint on loopback: the query protocol of API version 2016-11-15, and
+//! `GetCallerIdentity` of STS, so that the real SDK (or boto3, or the AWS CLI) can talk to it.
+//!
+//! It knows nothing of the machines behind its instances but the [`Machines`] trait. The cloud is
+//! kept in `cloud.json` and outlives the process.
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | `http` | connections, and what a request is before it is an action |
+//! | `service` | carrying out an action: change, store, then start or remove machines |
+//! | `held` | the cloud under its lock, and the order of work at each machine |
+//! | `router` | the table of actions, their handlers and parameters |
+//! | `actions/` | the handlers, a file per family of resources |
+//! | `model/` | what the cloud consists of |
+//! | `store` | `cloud.json` |
+//! | `regions` `types` `images` `prices` | what AWS offers |
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+
+use crate::error::Result;
+
+mod actions;
+mod authorization;
+mod fault;
+mod filter;
+mod held;
+mod http;
+mod images;
+mod model;
+mod moment;
+mod page;
+mod prices;
+mod regions;
+mod request;
+mod response;
+mod router;
+mod service;
+mod store;
+mod tags;
+mod types;
+mod xml;
+
+/// The machines behind the instances.
+#[async_trait]
+pub trait Machines: Send + Sync {
+    /// Starts the machine of a new instance, or starts it again after the process has ended.
+    ///
+    /// `RunInstances` is answered once this returns, so it should not wait for the machine to be
+    /// reachable. An error ends the instance with the state reason `Server.InternalError`.
+    async fn boot(&self, machine: Machine) -> Result<()>;
+
+    /// Removes the machine of an instance for good; one that is not there is no error.
+    ///
+    /// It is called after `boot` has returned, and again for an instance whose removal failed.
+    async fn remove(&self, id: &str) -> Result<()>;
+}
+
+/// What the machine of an instance is to be.
+#[derive(Clone)]
+pub struct Machine {
+    /// `i-…`, unique for all time.
+    pub id: String,
+    /// Where it is to listen: an address of 127.64.0.0/10 that no other instance has.
+    pub address: Ipv4Addr,
+    /// Its address inside the VPC.
+    pub private_ip: String,
+    /// `us-west-2`.
+    pub region: String,
+    /// `us-west-2a`.
+    pub zone: String,
+    /// `t3.medium`.
+    pub instance_type: String,
+    /// `ami-…`.
+    pub image_id: String,
+    /// OpenSSH lines of the EC2 key pair; none if the instance was launched without one.
+    pub authorized_keys: Vec<String>,
+    /// The user data, decoded; at most 16 KiB.
+    pub user_data: Option<Vec<u8>>,
+    /// When the instance was launched.
+    pub launched: SystemTime,
+}
+
+// User data often holds secrets: Debug shows only its size.
+impl fmt::Debug for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Machine")
+            .field("id", &self.id)
+            .field("address", &self.address)
+            .field("private_ip", &self.private_ip)
+            .field("region", &self.region)
+            .field("zone", &self.zone)
+            .field("instance_type", &self.instance_type)
+            .field("image_id", &self.image_id)
+            .field("authorized_keys", &self.authorized_keys.len())
+            .field("user_data_bytes", &self.user_data.as_ref().map(Vec::len))
+            .field("launched", &self.launched)
+            .finish()
+    }
+}
+
+/// How an [`Endpoint`] behaves.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where `cloud.json` lives (mode 0600); made, mode 0700, if it is not there.
+    pub folder: PathBuf,
+    /// What goes wrong on purpose.
+    pub faults: Faults,
+    /// How long an instance stays `pending`.
+    pub pending: Duration,
+    /// How long an instance stays `shutting-down`.
+    pub shutting_down: Duration,
+}
+
+impl Options {
+    /// No faults, and 300 ms for each transition.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        let transition = Duration::from_millis(300);
+        Options {
+            folder: folder.into(),
+            faults: Faults::default(),
+            pending: transition,
+            shutting_down: transition,
+        }
+    }
+}
+
+/// What goes wrong on purpose. The default is nothing.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Faults {
+    /// Where there is little or no capacity; of several that apply the strictest counts.
+    pub capacity: Vec<CapacityFault>,
+    /// Share of the EC2 requests, 0 to 1, that are answered `RequestLimitExceeded`.
+    pub throttle: f64,
+    /// How much longer each answer takes.
+    pub latency: Duration,
+    /// Share of the EC2 requests, 0 to 1, that are carried out but whose answer is lost: the
+    /// connection is dropped.
+    pub lost_answers: f64,
+    /// Makes the dice above, and spot prices, fall the same way again.
+    pub seed: u64,
+}
+
+/// A shortage of capacity.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CapacityFault {
+    /// The Availability Zone, such as `us-west-2a`; none for all.
+    pub zone: Option<String>,
+    /// The instance type; none for all.
+    pub instance_type: Option<String>,
+    /// How many instances that this fault is about can live at once in a region; none or 0 for no
+    /// capacity at all.
+    pub available: Option<u32>,
+}
+
+/// A running endpoint. Dropping it makes it stop listening; [`Endpoint::shutdown`] also waits for
+/// the requests under way.
+#[derive(Debug)]
+pub struct Endpoint {
+    server: http::Server,
+}
+
+impl Endpoint {
+    /// Loads the cloud of `options.folder`, boots the machines of its instances again and listens on
+    /// a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// A state error if the folder cannot be used or `cloud.json` cannot be read, a locked error if
+    /// another endpoint uses the same folder, an internal error if no port can be had.
+    pub async fn start(options: Options, machines: Arc<dyn Machines>) -> Result<Endpoint> {
+        let service = service::Service::open(options, machines).await?;
+        Ok(Endpoint { server: http::Server::start(Arc::new(service)).await? })
+    }
+
+    /// `http://127.0.0.1:PORT`, to be set as `AWS_ENDPOINT_URL`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.server.address())
+    }
+
+    /// Stops listening, lets the requests under way finish and stores what is not stored yet.
+    pub async fn shutdown(self) {
+        self.server.shutdown().await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! Instances and their life.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+use crate::sandbox::ec2::Machine;
+use crate::sandbox::ec2::moment::Moment;
+
+/// How long a terminated instance can still be described.
+pub(in super::super) const REMEMBERED: Duration = Duration::from_secs(3600);
+
+/// Where an instance is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(in super::super) enum State {
+    Pending,
+    Running,
+    ShuttingDown,
+    Terminated,
+}
+
+impl State {
+    /// EC2's word.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Pending => "pending",
+            State::Running => "running",
+            State::ShuttingDown => "shutting-down",
+            State::Terminated => "terminated",
+        }
+    }
+
+    /// EC2's number.
+    pub fn code(self) -> u8 {
+        match self {
+            State::Pending => 0,
+            State::Running => 16,
+            State::ShuttingDown => 32,
+            State::Terminated => 48,
+        }
+    }
+
+    /// Whether it is on its way out or gone.
+    pub fn ended(self) -> bool {
+        matches!(self, State::ShuttingDown | State::Terminated)
+    }
+}
+
+/// A virtual machine.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in super::super) struct Instance {
+    pub id: String,
+    pub reservation: String,
+    /// Its place among those launched with it.
+    pub launch_index: u32,
+    pub image: String,
+    pub kind: String,
+    pub architecture: String,
+    pub vpc: String,
+    pub subnet: String,
+    pub zone: String,
+    pub zone_id: String,
+    /// Ids of its security groups.
+    pub groups: Vec<String>,
+    pub interface: Interface,
+    /// Ids of the volumes made with it.
+    pub volumes: Vec<String>,
+    /// Where its machine listens; told as the public address if `public`.
+    pub address: Ipv4Addr,
+    pub public: bool,
+    pub private_ip: Ipv4Addr,
+    pub key_name: Option<String>,
+    /// OpenSSH lines of the key pair as it was at launch.
+    pub authorized_keys: Vec<String>,
+    /// Base64.
+    pub user_data: Option<String>,
+    pub client_token: Option<String>,
+    pub spot_request: Option<String>,
+    pub options: LaunchOptions,
+    pub launched: Moment,
+    pub state: State,
+    /// Why and when it ended.
+    pub ending: Option<Ending>,
+}
+
+/// What a launch asked for that changes only descriptions.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(in super::super) struct LaunchOptions {
+    pub ebs_optimized: bool,
+    pub monitoring: bool,
+    /// ARN of the instance profile.
+    pub profile: Option<String>,
+    /// `required` or `optional`.
+    pub http_tokens: Option<String>,
+    pub http_endpoint: Option<String>,
+    pub hop_limit: Option<u32>,
+    pub metadata_tags: Option<String>,
+}
+
+/// The one network interface of an instance.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in super::super) struct Interface {
+    pub id: String,
+    pub attachment: String,
+    pub mac: String,
+    pub description: String,
+}
+
+/// The end of an instance.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in super::super) struct Ending {
+    pub at: Moment,
+    /// `Client.UserInitiatedShutdown`.
+    pub code: String,
+    pub message: String,
+    /// Whether its machine has been removed too.
+    pub removed: bool,
+}
+
+impl Instance {
+    /// What the hosts need to know to start its machine.
+    pub fn machine(&self, region: &str) -> Machine {
+        Machine {
+            id: self.id.clone(),
+            address: self.address,
+            private_ip: self.private_ip.to_string(),
+            region: region.to_owned(),
+            zone: self.zone.clone(),
+            instance_type: self.kind.clone(),
+            image_id: self.image.clone(),
+            authorized_keys: self.authorized_keys.clone(),
+            user_data: self.user_data.as_ref().and_then(|text| STANDARD.decode(text).ok()),
+            launched: self.launched.time(),
+        }
+    }
+
+    /// The public address, while it has one.
+    pub fn public_ip(&self) -> Option<Ipv4Addr> {
+        (self.public && self.state != State::Terminated).then_some(self.address)
+    }
+
+    /// Whether it still has its network interface.
+    pub fn attached(&self) -> bool {
+        self.state != State::Terminated
+    }
+
+    /// Moves on to the state that the time since its launch or end calls for.
+    pub fn settle(&mut self, now: Moment, pending: Duration, shutting_down: Duration) {
+        match (&self.state, &self.ending) {
+            (State::Pending, _) if now.since(self.launched) >= pending => self.state = State::Running,
+            (State::ShuttingDown, Some(ending)) if now.since(ending.at) >= shutting_down => {
+                self.state = State::Terminated;
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Carrying out an action: check, change the cloud, store it, then start or remove machines.
+
+use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use tokio::sync::Mutex;
+
+use super::actions::{Call, Effect};
+use super::fault::Fault;
+use super::held::{Held, Step};
+use super::model::cloud::Cloud;
+use super::model::region::Region;
+use super::moment::Moment;
+use super::regions::{self, Place};
+use super::request::Params;
+use super::router::{self, Operation};
+use super::store::Store;
+use super::xml::Xml;
+use super::{Machines, Options};
+use crate::error::{Error, Result};
+
+/// How many machines are started or removed at once.
+const MACHINES_AT_ONCE: usize = 64;
+
+/// The cloud and all that is needed to work on it.
+pub(super) struct Service {
+    options: Options,
+    machines: Arc<dyn Machines>,
+    held: Mutex<Held>,
+    store: Arc<Store>,
+    /// The revision of the cloud in `cloud.json`.
+    stored: Mutex<u64>,
+    dice: SyncMutex<StdRng>,
+}
+
+/// What happened to a machine.
+enum Outcome {
+    Booted,
+    NotBooted(String, Error),
+    Removed(String),
+    NotRemoved(String, Error),
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Service").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+impl Service {
+    /// Loads the cloud and brings its machines back.
+    pub async fn open(options: Options, machines: Arc<dyn Machines>) -> Result<Self> {
+        let (store, mut cloud) = Store::open(&options.folder)?;
+        cloud.settle(Moment::now(), options.pending, options.shutting_down);
+        let service = Service {
+            dice: SyncMutex::new(StdRng::seed_from_u64(options.faults.seed)),
+            machines,
+            held: Mutex::new(Held::new(cloud)),
+            store: Arc::new(store),
+            stored: Mutex::new(0),
+            options,
+        };
+        service.revive().await?;
+        Ok(service)
+    }
+
+    /// Boots the machines of living instances again, and removes those whose end was not completed.
+    async fn revive(&self) -> Result<()> {
+        let steps = {
+            let mut held = self.held.lock().await;
+            let mut effects = Vec::new();
+            for (region, contents) in &held.cloud.regions {
+                for instance in contents.instances.values() {
+                    match &instance.ending {
+                        None => effects.push(Effect::Boot(instance.machine(region))),
+                        Some(ending) if !ending.removed => {
+                            effects.push(Effect::Remove(instance.id.clone()));
+                        }
+                        Some(_) => {}
+                    }
+                }
+            }
+            held.steps(effects)
+        };
+        let outcomes = self.carry_out(steps).await;
+        // A machine that still cannot be removed is tried again at the next start.
+        let revision = self.note(outcomes).await.0;
+        self.save(revision).await
+    }
+
+    /// Rolls a die that comes up with the probability `share`.
+    pub fn chance(&self, share: f64) -> bool {
+        if share <= 0.0 {
+            return false;
+        }
+        let mut dice = self.dice.lock().unwrap_or_else(PoisonError::into_inner);
+        dice.random_bool(share.min(1.0))
+    }
+
+    /// The faults of answers: share of requests to throttle, extra time, share of lost answers.
+    pub fn trouble(&self) -> (f64, Duration, f64) {
+        let faults = &self.options.faults;
+        (faults.throttle, faults.latency, faults.lost_answers)
+    }
+
+    /// Carries out one EC2 action in a region. Must run to its end once begun.
+    pub async fn perform(&self, params: &Params, region: &str) -> Result<(&'static str, Xml), Fault> {
+        let place =
+            regions::find(region).filter(|place| place.enabled()).ok_or_else(Fault::unauthenticated)?;
+        let operation = router::find(params)?;
+        operation.check(params)?;
+        let dry_run = params.flag("DryRun")?.unwrap_or(false);
+        let (xml, steps, revision) = {
+            let mut held = self.held.lock().await;
+            let now = Moment::now();
+            held.cloud.settle(now, self.options.pending, self.options.shutting_down);
+            held.open(place);
+            if dry_run {
+                return Err(self.rehearse(&held.cloud, operation, params, place, now));
+            }
+            let (xml, effects) = self.run(&mut held.cloud, operation, params, place, now)?;
+            if operation.writes {
+                held.revision += 1;
+            }
+            let steps = held.steps(effects);
+            (xml, steps, held.revision)
+        };
+        let failed = |error: Error| Fault::internal(format!("the sandbox failed: {error}"));
+        self.save(revision).await.map_err(failed)?;
+        if !steps.is_empty() {
+            let outcomes = self.carry_out(steps).await;
+            let (revision, error) = self.note(outcomes).await;
+            self.save(revision).await.map_err(failed)?;
+            if let Some(error) = error {
+                return Err(failed(error));
+            }
+        }
+        Ok((operation.name, xml))
+    }
+
+    /// Stores what has not been stored yet.
+    pub async fn flush(&self) -> Result<()> {
+        let revision = self.held.lock().await.revision;
+        self.save(revision).await
+    }
+
+    fn run(
+        &self,
+        cloud: &mut Cloud,
+        operation: &Operation,
+        params: &Params,
+        place: &'static Place,
+        now: Moment,
+    ) -> Result<(Xml, Vec<Effect>), Fault> {
+        let mut call = Call {
+            params,
+            place,
+            region: cloud.regions.entry(place.name.to_owned()).or_insert_with(|| Region::new(place)),
+            addresses: &mut cloud.addresses,
+            faults: &self.options.faults,
+            now,
+            effects: Vec::new(),
+        };
+        let xml = (operation.run)(&mut call)?;
+        Ok((xml, call.effects))
+    }
+
+    /// What a dry run answers: the error the action would give, or that there would be none.
+    fn rehearse(
+        &self,
+        cloud: &Cloud,
+        operation: &Operation,
+        params: &Params,
+        place: &'static Place,
+        now: Moment,
+    ) -> Fault {
+        match self.run(&mut cloud.clone(), operation, params, place, now) {
+            Err(fault) => fault,
+            Ok(_) => {
+                let message = "Request would have succeeded, but DryRun flag is set.";
+                Fault::with_status(412, "DryRunOperation", message)
+            }
+        }
+    }
+
+    /// Makes `cloud.json` at least as new as `revision`; requests that come together share a write.
+    async fn save(&self, revision: u64) -> Result<()> {
+        let mut stored = self.stored.lock().await;
+        if *stored >= revision {
+            return Ok(());
+        }
+        let (bytes, current) = {
+            let held = self.held.lock().await;
+            let bytes = serde_json::to_vec(&held.cloud)
+                .map_err(|error| Error::internal("cannot encode the sandbox's cloud").with_source(error))?;
+            (bytes, held.revision)
+        };
+        let store = Arc::clone(&self.store);
+        tokio::task::spawn_blocking(move || store.write(&bytes)).await.map_err(|error| {
+            Error::internal("writing the sandbox's cloud was cut off").with_source(error)
+        })??;
+        *stored = current;
+        Ok(())
+    }
+
+    async fn carry_out(&self, steps: Vec<Step>) -> Vec<Outcome> {
+        let each = steps.into_iter().map(|step| async move {
+            match step {
+                Step::Boot(machine, _gate) => {
+                    let id = machine.id.clone();
+                    match self.machines.boot(machine).await {
+                        Ok(()) => Outcome::Booted,
+                        Err(error) => Outcome::NotBooted(id, error),
+                    }
+                }
+                Step::Remove(id, gate) => {
+                    let _gate = gate.lock().await;
+                    match self.machines.remove(&id).await {
+                        Ok(()) => Outcome::Removed(id),
+                        Err(error) => Outcome::NotRemoved(id, error),
+                    }
+                }
+            }
+        });
+        futures::stream::iter(each).buffer_unordered(MACHINES_AT_ONCE).collect().await
+    }
+
+    /// Writes down what happened to machines; returns the revision, and what could not be removed.
+    async fn note(&self, outcomes: Vec<Outcome>) -> (u64, Option<Error>) {
+        let mut held = self.held.lock().await;
+        let now = Moment::now();
+        let mut changed = false;
+        let mut failure = None;
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Booted => {}
+                Outcome::NotBooted(id, error) => {
+                    held.fail(&id, &error, now);
+                    changed = true;
+                }
+                Outcome::Removed(id) => {
+                    held.removed(&id);
+                    changed = true;
+                }
+                Outcome::NotRemoved(id, error) => {
+                    failure = Some(error.context(format!("cannot remove the machine of {id}")));
+                }
+            }
+        }
+        if changed {
+            held.revision += 1;
+        }
+        (held.revision, failure)
+    }
+}

@@ -1,0 +1,222 @@
+//! All hosts of one sandbox.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::future::join_all;
+use tokio::runtime::Handle;
+
+use super::host::Host;
+use super::isolation::Isolation;
+use super::spec::HostSpec;
+use crate::error::{Error, Result};
+
+/// The running hosts of a sandbox. Cloning gives another handle to the same hosts; when the last one
+/// is dropped, every process of every host is killed.
+#[derive(Clone)]
+pub struct Hosts {
+    fleet: Arc<Fleet>,
+}
+
+struct Fleet {
+    runtime: Handle,
+    /// Found out once per fleet: whether and how this machine isolates.
+    isolation: tokio::sync::OnceCell<Isolation>,
+    hosts: Mutex<HashMap<String, Slot>>,
+}
+
+/// The place of a host: taken before anything of it happens, so that two boots cannot meet.
+enum Slot {
+    Booting,
+    Up(Arc<Host>),
+    /// Halted; its folder is remembered so that it can still be removed.
+    Down(PathBuf),
+}
+
+impl Hosts {
+    /// An empty fleet whose work runs on the given runtime. The methods may be awaited anywhere.
+    pub fn new(handle: Handle) -> Hosts {
+        let (isolation, hosts) = (tokio::sync::OnceCell::new(), Mutex::new(HashMap::new()));
+        Hosts { fleet: Arc::new(Fleet { runtime: handle, isolation, hosts }) }
+    }
+
+    /// Boots a host. Returns when it is certain that it will come up: it listens once its boot time
+    /// has passed. A host whose folder exists has the files and the host key it had before.
+    ///
+    /// # Errors
+    /// When the machine cannot isolate hosts (`SandboxUnavailable`; then nothing was started), the
+    /// host is up already, its folder cannot be written or its address is taken.
+    pub async fn boot(&self, spec: HostSpec) -> Result<()> {
+        let id = spec.id.clone();
+        {
+            let mut hosts = self.fleet.hosts();
+            if matches!(hosts.get(&id), Some(Slot::Booting | Slot::Up(_))) {
+                return Err(Error::usage(format!("{id} is running already")));
+            }
+            hosts.insert(id.clone(), Slot::Booting);
+        }
+        let folder = spec.folder.clone();
+        let fleet = self.fleet.clone();
+        let booted = self.on_runtime(async move { fleet.start(spec).await }).await;
+        let (slot, result) = match booted {
+            Ok(host) => (Slot::Up(host), Ok(())),
+            Err(error) => (Slot::Down(folder), Err(error)),
+        };
+        self.fleet.hosts().insert(id, slot);
+        result
+    }
+
+    /// Halts a host: its port refuses connections and no process of it is left when this returns.
+    /// Its folder stays. Halting a halted host does nothing.
+    ///
+    /// # Errors
+    /// When there is no host with this id.
+    pub async fn halt(&self, id: &str) -> Result<()> {
+        self.end(id).await.map(|_| ())
+    }
+
+    /// Halts a host and deletes its folder.
+    ///
+    /// # Errors
+    /// When there is no host with this id, or the folder cannot be deleted.
+    pub async fn remove(&self, id: &str) -> Result<()> {
+        let folder = self.end(id).await?;
+        let id = id.to_string();
+        let fleet = self.fleet.clone();
+        self.on_runtime(async move {
+            let deleted = tokio::task::spawn_blocking(move || delete(&folder).map_err(|error| (folder, error))).await;
+            match deleted {
+                Ok(Ok(())) => {
+                    fleet.hosts().remove(&id);
+                    Ok(())
+                }
+                Ok(Err((folder, error))) => {
+                    let folder = folder.display();
+                    Err(Error::config(format!("{id}: cannot delete {folder}: {error}"))
+                        .with_hint(format!("delete it yourself: `sudo rm -rf {folder}`"))
+                        .with_source(error))
+                }
+                Err(error) => Err(Error::internal("a task was lost").with_source(error)),
+            }
+        })
+        .await
+    }
+
+    /// Halts all hosts. Folders stay.
+    pub async fn shutdown(&self) {
+        let hosts = self.fleet.up();
+        let _ = self
+            .on_runtime(async move {
+                join_all(hosts.iter().map(|host| host.halt())).await;
+                Ok(())
+            })
+            .await;
+        for slot in self.fleet.hosts().values_mut() {
+            if let Slot::Up(host) = slot {
+                *slot = Slot::Down(host.spec().folder.clone());
+            }
+        }
+    }
+
+    /// Halts a host; its folder.
+    async fn end(&self, id: &str) -> Result<PathBuf> {
+        let host = match self.fleet.hosts().get(id) {
+            Some(Slot::Up(host)) => host.clone(),
+            Some(Slot::Down(folder)) => return Ok(folder.clone()),
+            Some(Slot::Booting) => {
+                return Err(Error::usage(format!("{id} is only just being booted")).retryable(true));
+            }
+            None => return Err(self.fleet.unknown(id)),
+        };
+        let folder = host.spec().folder.clone();
+        self.on_runtime(async move {
+            host.halt().await;
+            Ok(())
+        })
+        .await?;
+        self.fleet.hosts().insert(id.to_string(), Slot::Down(folder.clone()));
+        Ok(folder)
+    }
+
+    /// Does the work on the fleet's runtime, whatever the caller's one is; and to its end, even if the
+    /// caller loses interest.
+    async fn on_runtime<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        match self.fleet.runtime.spawn(work).await {
+            Ok(result) => result,
+            Err(error) => Err(Error::internal("the sandbox's runtime is gone").with_source(error)),
+        }
+    }
+}
+
+impl Fleet {
+    fn hosts(&self) -> std::sync::MutexGuard<'_, HashMap<String, Slot>> {
+        self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn up(&self) -> Vec<Arc<Host>> {
+        let hosts = self.hosts();
+        hosts.values().filter_map(|slot| if let Slot::Up(host) = slot { Some(host.clone()) } else { None }).collect()
+    }
+
+    async fn start(&self, spec: HostSpec) -> Result<Arc<Host>> {
+        let lost = |error| Error::internal("a task was lost").with_source(error);
+        let probe = || async { tokio::task::spawn_blocking(Isolation::probe).await.map_err(lost)? };
+        let isolation = self.isolation.get_or_try_init(probe).await?.clone();
+        let host = tokio::task::spawn_blocking(move || Host::prepare(spec, isolation)).await.map_err(lost)??;
+        let socket = host.bind()?;
+        let host = Arc::new(host);
+        tokio::spawn(host.clone().run(socket));
+        Ok(host)
+    }
+
+    fn unknown(&self, id: &str) -> Error {
+        let hosts = self.hosts();
+        let error = Error::usage(format!("there is no sandbox host `{id}`"));
+        match crate::error::nearest(id, hosts.keys().map(String::as_str)) {
+            Some(near) => error.with_hint(format!("did you mean `{near}`?")),
+            None => error,
+        }
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        self.up().iter().for_each(|host| host.kill());
+    }
+}
+
+impl fmt::Debug for Hosts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hosts").field("up", &self.fleet.up().len()).finish_non_exhaustive()
+    }
+}
+
+/// Deletes a folder that a host may have filled with folders nobody may enter.
+fn delete(folder: &Path) -> std::io::Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            open_up(folder)?;
+            std::fs::remove_dir_all(folder)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+/// Gives the owner access to every folder below; links are not followed.
+fn open_up(folder: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))?;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            open_up(&entry.path())?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,71 @@
+# Every command of a host starts here, inside its namespaces and without capabilities that matter.
+# session.sh KIND NUMBER USER HOME [NAME=VALUE]... -- ARGUMENTS
+# KIND: exec COMMAND · shell · terminal ROWS COLUMNS [COMMAND] · boot COMMAND · signal NAME · resize ROWS COLUMNS
+# Only 0, 1 and 2 (and this file) may be open: an open descriptor of the outside would be a way out.
+for fd in /proc/self/fd/*; do
+    case ${fd##*/} in
+        [012]) continue ;;
+        [3-9]) eval "exec ${fd##*/}>&-"; continue ;;
+    esac
+    [ -e "$fd" ] && ! [ "$fd" -ef "$0" ] || continue
+    # Only bash can close a descriptor of two digits.
+    if [ -n "${BASH_VERSION-}" ]; then eval "exec ${fd##*/}>&-"; continue; fi
+    [ -x /bin/bash ] || { echo "sandbox: descriptor ${fd##*/} is open; refused" >&2; exit 254; }
+    exec /bin/bash "$0" "$@"
+done
+umask 022
+ulimit -c 0
+ulimit -n 8192 2>/dev/null
+ulimit -f 33554432 2>/dev/null # 16 GiB in blocks of 512 bytes
+ulimit -v 16777216 2>/dev/null # 16 GiB in KiB
+{ ulimit -u 2048 || ulimit -p 2048; } 2>/dev/null
+echo 600 >/proc/self/oom_score_adj 2>/dev/null
+
+kind=$1 number=$2
+export USER="$3" LOGNAME="$3" HOME="$4"
+shift 4
+while [ "$1" != -- ]; do
+    export "$1"
+    shift
+done
+shift
+if [ -x /bin/bash ]; then SHELL=/bin/bash; else SHELL=/bin/sh; fi
+export SHELL
+record=/dev/sessions/$number
+
+case $kind in
+    signal)
+        read -r leader <"$record" && kill -s "$1" -- "-$leader"
+        exit
+        ;;
+    resize)
+        read -r terminal <"$record.terminal" && stty -F "$terminal" rows "$1" cols "$2"
+        exit
+        ;;
+esac
+
+cd "$HOME" 2>/dev/null || cd /
+unset OLDPWD
+case $kind in
+    exec)
+        echo $$ >"$record" 2>/dev/null
+        exec "$SHELL" -c "$1"
+        ;;
+    boot)
+        exec >>/var/log/cloud-init-output.log 2>&1
+        exec /bin/sh -c "$1"
+        ;;
+    shell)
+        echo $$ >"$record" 2>/dev/null
+        exec "$SHELL" -l
+        ;;
+    terminal)
+        # script(1) makes the terminal in the devpts of the host; its size is set from within.
+        export SANDBOX_ROWS="$1" SANDBOX_COLUMNS="$2" SANDBOX_RECORD="$record" SANDBOX_COMMAND="${3-}"
+        echo=
+        case $(script --help 2>/dev/null) in *--echo*) echo="-E always" ;; esac
+        exec script -q -e -f $echo -c "exec /bin/sh /run/sandbox/terminal.sh" /dev/null
+        ;;
+esac
+echo "sandbox: unknown kind of session $kind" >&2
+exit 254

@@ -1,0 +1,323 @@
+//! One host: its keys, its listener, its namespaces.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+use russh::keys::{Algorithm, PrivateKey, PublicKey};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio_util::sync::CancellationToken;
+
+use super::cloud_init;
+use super::isolation::Isolation;
+use super::layout::Layout;
+use super::namespace::Namespace;
+use super::server::{self, Connection};
+use super::spec::HostSpec;
+use super::tree::Files;
+use super::user_data::UserData;
+use crate::error::{Error, Result};
+
+/// How many connections may wait to be accepted.
+const BACKLOG: u32 = 128;
+/// An `authorized_keys` larger than this is not read.
+const MAX_KEYS: u64 = 256 * 1024;
+
+/// Somebody who may log in.
+#[derive(Debug, Clone)]
+pub(super) struct Account {
+    /// The name.
+    pub(super) name: String,
+    /// The public keys given from outside, in OpenSSH format.
+    pub(super) authorized_keys: Vec<String>,
+}
+
+impl Account {
+    /// The home folder inside the host.
+    pub(super) fn home(&self) -> String {
+        if self.name == "root" { "/root".to_string() } else { format!("/home/{}", self.name) }
+    }
+}
+
+/// A host that was booted and not halted since.
+pub(super) struct Host {
+    spec: HostSpec,
+    layout: Layout,
+    isolation: Isolation,
+    accounts: Vec<Account>,
+    user_data: Result<UserData>,
+    server: Arc<russh::server::Config>,
+    namespace: Mutex<Option<Arc<Namespace>>>,
+    /// Held while namespaces are being started.
+    starting: tokio::sync::Mutex<()>,
+    sessions: AtomicU64,
+    halted: CancellationToken,
+}
+
+impl Host {
+    /// Prepares the files and keys of a host; blocks.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub(super) fn prepare(spec: HostSpec, isolation: Isolation) -> Result<Host> {
+        let user_data = UserData::parse(spec.user_data.as_deref());
+        let accounts = accounts(&spec, user_data.as_ref().ok());
+        let layout = Layout::new(&spec.folder);
+        layout.prepare(&spec, &accounts, isolation.identity())?;
+        let key = host_key(&layout.host_key())?;
+        Ok(Host {
+            server: Arc::new(server::config(key)),
+            spec,
+            layout,
+            isolation,
+            accounts,
+            user_data,
+            namespace: Mutex::new(None),
+            starting: tokio::sync::Mutex::new(()),
+            sessions: AtomicU64::new(0),
+            halted: CancellationToken::new(),
+        })
+    }
+
+    /// What the host is.
+    pub(super) fn spec(&self) -> &HostSpec {
+        &self.spec
+    }
+
+    /// Where its files are.
+    pub(super) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// What its user data asks for, or why it cannot be understood.
+    pub(super) fn user_data(&self) -> &Result<UserData> {
+        &self.user_data
+    }
+
+    /// Resolves when the host is being halted.
+    pub(super) fn halted(&self) -> &CancellationToken {
+        &self.halted
+    }
+
+    /// A number for a session, unique until the host is halted.
+    pub(super) fn next_session(&self) -> u64 {
+        self.sessions.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Takes the address of the host. Nothing listens there yet: connections are refused.
+    ///
+    /// # Errors
+    /// When the address belongs to somebody else.
+    pub(super) fn bind(&self) -> Result<TcpSocket> {
+        let address = SocketAddr::from((self.spec.address, self.spec.port));
+        let bind = || {
+            let socket = TcpSocket::new_v4()?;
+            // A host that is halted and started again finds connections of its former life.
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            Ok(socket)
+        };
+        bind().map_err(|error: std::io::Error| {
+            Error::config(format!("{}: cannot listen on {address}: {error}", self.spec.id))
+                .with_hint("another sandbox may be running: `spot sandbox stop`, or choose another port")
+                .with_source(error)
+        })
+    }
+
+    /// Boots: waits for the boot time, then answers SSH and runs the user data, until halted.
+    pub(super) async fn run(self: Arc<Self>, socket: TcpSocket) {
+        let halted = self.halted.clone();
+        halted.run_until_cancelled(self.boot(socket)).await;
+    }
+
+    async fn boot(self: Arc<Self>, socket: TcpSocket) {
+        if self.spec.never_boots {
+            // The socket is kept, without listening, so that nobody else answers at this address.
+            return std::future::pending().await;
+        }
+        tokio::time::sleep(self.spec.remaining_boot_time()).await;
+        let Ok(listener) = socket.listen(BACKLOG) else { return };
+        tokio::join!(self.clone().accept(listener), cloud_init::run(&self));
+    }
+
+    async fn accept(self: Arc<Self>, listener: TcpListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => {
+                    let _ = stream.set_nodelay(true);
+                    tokio::spawn(Connection::new(self.clone(), peer).serve(stream, self.server.clone()));
+                }
+                // Out of descriptors, most likely: what is open now will be closed.
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+    }
+
+    /// The account of this name.
+    pub(super) fn account(&self, name: &str) -> Option<&Account> {
+        self.accounts.iter().find(|account| account.name == name)
+    }
+
+    /// Whether the key opens the account: it was given from outside, or stands in the account's
+    /// `authorized_keys` inside.
+    pub(super) async fn admits(&self, name: &str, key: &PublicKey) -> bool {
+        let Some(account) = self.account(name) else { return false };
+        if account.authorized_keys.iter().any(|line| is_key(line, key)) {
+            return true;
+        }
+        let (root, identity) = (self.layout.rootfs(), self.isolation.identity());
+        let path = format!("{}/.ssh/authorized_keys", account.home());
+        let Ok(Ok(files)) = tokio::task::spawn_blocking(move || Files::open(&root, identity)).await else { return false };
+        let text = files.with(move |tree| {
+            let file = tree.file(&path, OFlag::O_RDONLY, Mode::empty())?;
+            let mut text = String::new();
+            std::io::Read::read_to_string(&mut std::io::Read::take(file, MAX_KEYS), &mut text).map_err(super::tree::errno)?;
+            Ok(text)
+        });
+        text.await.is_ok_and(|text| text.lines().any(|line| is_key(line, key)))
+    }
+
+    /// The namespaces of the host, started now if this is the first use or the last ones ended.
+    ///
+    /// # Errors
+    /// When they cannot be set up, or the host is being halted.
+    pub(super) async fn namespace(&self) -> Result<Arc<Namespace>> {
+        if let Some(running) = self.running() {
+            return Ok(running);
+        }
+        let _starting = self.starting.lock().await;
+        if self.halted.is_cancelled() {
+            return Err(Error::internal(format!("{} is being halted", self.spec.id)));
+        }
+        if let Some(running) = self.running() {
+            return Ok(running);
+        }
+        let started = Namespace::start(&self.isolation, &self.layout, &self.spec.hostname()).await;
+        let started = Arc::new(started.map_err(|error| error.context(&self.spec.id))?);
+        *self.namespace.lock().unwrap_or_else(PoisonError::into_inner) = Some(started.clone());
+        Ok(started)
+    }
+
+    fn running(&self) -> Option<Arc<Namespace>> {
+        let namespace = self.namespace.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        namespace.filter(|namespace| namespace.is_alive())
+    }
+
+    /// The files of the host with everything that is mounted in them.
+    ///
+    /// # Errors
+    /// When the namespaces cannot be set up.
+    pub(super) async fn files(&self) -> Result<Files> {
+        let (root, identity) = (self.namespace().await?.root(), self.isolation.identity());
+        tokio::task::spawn_blocking(move || Files::open(&root, identity))
+            .await
+            .map_err(|error| Error::internal("a task was lost").with_source(error))?
+            .map_err(|error| Error::internal(format!("{}: cannot open its files", self.spec.id)).with_source(error))
+    }
+
+    /// Ends the host: nothing listens and no process of it is left when this returns.
+    pub(super) async fn halt(&self) {
+        self.halted.cancel();
+        let _starting = self.starting.lock().await;
+        let namespace = self.namespace.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(namespace) = namespace {
+            namespace.stop().await;
+        }
+    }
+
+    /// Ends the host as far as that goes without waiting.
+    pub(super) fn kill(&self) {
+        self.halted.cancel();
+        if let Some(namespace) = self.namespace.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            namespace.kill();
+        }
+    }
+}
+
+/// The main account and those of the user data, with their keys.
+fn accounts(spec: &HostSpec, user_data: Option<&UserData>) -> Vec<Account> {
+    let mut accounts = vec![Account { name: spec.user.clone(), authorized_keys: spec.authorized_keys.clone() }];
+    let Some(UserData::Config(config)) = user_data else { return accounts };
+    accounts.iter_mut().for_each(|main| main.authorized_keys.extend(config.authorized_keys.iter().cloned()));
+    for user in &config.users {
+        match accounts.iter_mut().find(|account| account.name == user.name) {
+            Some(account) => account.authorized_keys.extend(user.authorized_keys.iter().cloned()),
+            None => accounts
+                .push(Account { name: user.name.clone(), authorized_keys: user.authorized_keys.clone() }),
+        }
+    }
+    accounts
+}
+
+/// Whether a line of `authorized_keys` holds the key, options before it or not.
+fn is_key(line: &str, key: &PublicKey) -> bool {
+    let line = line.trim();
+    if line.is_empty() || line.starts_with('#') {
+        return false;
+    }
+    let known = PublicKey::from_openssh(line).ok().or_else(|| {
+        let start = ["ssh-", "ecdsa-", "sk-"].iter().filter_map(|kind| line.find(&format!(" {kind}"))).min()?;
+        PublicKey::from_openssh(line.get(start + 1..)?).ok()
+    });
+    known.is_some_and(|known| known.key_data() == key.key_data())
+}
+
+/// The host key in the file, made if there is none.
+fn host_key(path: &Path) -> Result<PrivateKey> {
+    let failed = |error: String| Error::config(format!("cannot use the host key {}: {error}", path.display()));
+    match std::fs::read_to_string(path) {
+        Ok(text) => PrivateKey::from_openssh(text).map_err(|error| {
+            failed(error.to_string()).with_hint(format!("remove it to get a new one: `rm {}`", path.display()))
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).map_err(|e| failed(e.to_string()))?;
+            let text = key.to_openssh(russh::keys::ssh_key::LineEnding::LF).map_err(|e| failed(e.to_string()))?;
+            write_private(path, text.as_bytes()).map_err(|error| failed(error.to_string()))?;
+            Ok(key)
+        }
+        Err(error) => Err(failed(error.to_string())),
+    }
+}
+
+fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let temporary = path.with_extension("new");
+    let _ = std::fs::remove_file(&temporary);
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    std::io::Write::write_all(&mut file, content)?;
+    std::fs::rename(&temporary, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_key_is_made_once_and_kept_private() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("host_key");
+        let made = host_key(&path).unwrap();
+        assert_eq!(host_key(&path).unwrap().public_key(), made.public_key());
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        std::fs::write(&path, "damaged").unwrap();
+        assert!(host_key(&path).unwrap_err().hint().unwrap().contains("rm "));
+    }
+
+    #[test]
+    fn keys_are_found_with_and_without_options() {
+        let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).unwrap();
+        let other = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).unwrap();
+        let line = key.public_key().to_openssh().unwrap();
+        assert!(is_key(&line, key.public_key()));
+        assert!(is_key(&format!("{line} somebody@somewhere"), key.public_key()));
+        assert!(is_key(&format!("no-pty,command=\"echo hi\" {line}"), key.public_key()));
+        assert!(!is_key(&line, other.public_key()));
+        assert!(!is_key(&format!("# {line}"), key.public_key()));
+        assert!(!is_key("", key.public_key()));
+    }
+}

@@ -1,0 +1,243 @@
+//! A cloud on this machine: an EC2-compatible endpoint on loopback whose instances are SSH and SFTP
+//! servers with files of their own and a shell that namespaces isolate.
+//!
+//! | folder | what lives there |
+//! |---|---|
+//! | [`ec2`] | the wire protocol and the pretended cloud behind it; knows nothing of SSH |
+//! | [`hosts`] | the instances: SSH, SFTP, isolation, cloud-init |
+//!
+//! It needs no account, no network and no privileges. It keeps everything in the project's
+//! `.spot/sandbox/` between runs.
+
+pub mod ec2;
+pub mod hosts;
+
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::oneshot;
+
+use crate::error::{Error, Kind, Result};
+use ec2::{Endpoint, Machine, Machines};
+use hosts::{HostSpec, Hosts};
+
+/// How a sandbox behaves.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How long after its launch an instance begins to answer SSH.
+    pub boot_time: Duration,
+    /// What goes wrong on purpose.
+    pub faults: ec2::Faults,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { boot_time: Duration::from_millis(800), faults: ec2::Faults::default() }
+    }
+}
+
+/// How a sandbox is reached.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// The URL of the EC2 endpoint.
+    pub url: String,
+    /// An access key that it accepts.
+    pub access_key: String,
+    /// The secret of that key; the endpoint believes any signature.
+    pub secret_key: String,
+    /// A region that it has.
+    pub region: String,
+    /// The port on which its instances answer SSH.
+    pub ssh_port: u16,
+    /// Where the state of its fleet lives, apart from the project's real one.
+    pub state_folder: PathBuf,
+}
+
+/// A running sandbox; it ends when this is dropped, and its files stay.
+pub struct Sandbox {
+    access: Access,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+    _lock: File,
+}
+
+impl Sandbox {
+    /// Starts the sandbox of a project.
+    ///
+    /// # Errors
+    /// [`Locked`](Kind::Locked) when another process has it open; [`Internal`](Kind::Internal) when
+    /// loopback addresses cannot be used.
+    pub fn start(project: &Path) -> Result<Self> {
+        Self::start_with(project, Options::default())
+    }
+
+    /// Starts the sandbox of a project with options.
+    ///
+    /// # Errors
+    /// As [`Sandbox::start`].
+    pub fn start_with(project: &Path, options: Options) -> Result<Self> {
+        let folder = private_folder(project)?;
+        let lock = lock(&folder)?;
+        let ssh_port = free_port()?;
+        let (stop, stopped) = oneshot::channel();
+        let (ready, started) = sync_channel(1);
+        let cloud = folder.clone();
+        let thread = std::thread::Builder::new()
+            .name("spot-sandbox".to_owned())
+            .spawn(move || serve(cloud, ssh_port, options, ready, stopped))
+            .map_err(|error| failed("start its thread", error))?;
+        let url = started.recv().map_err(|_| Error::internal("the sandbox ended while it started"))??;
+        let access = Access {
+            url,
+            access_key: "sandbox".to_owned(),
+            secret_key: "sandbox".to_owned(),
+            region: "us-east-1".to_owned(),
+            ssh_port,
+            state_folder: folder,
+        };
+        Ok(Sandbox { access, stop: Some(stop), thread: Some(thread), _lock: lock })
+    }
+
+    /// How it is reached.
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            // The thread is gone when nobody listens.
+            let _ = stop.send(());
+        }
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The life of a sandbox, on a thread and a runtime of its own: it may be started and dropped inside
+/// another runtime.
+fn serve(
+    folder: PathBuf,
+    ssh_port: u16,
+    options: Options,
+    ready: SyncSender<Result<String>>,
+    stopped: oneshot::Receiver<()>,
+) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("spot-sandbox")
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let _ = ready.send(Err(failed("start its threads", error)));
+            return;
+        }
+    };
+    runtime.block_on(async {
+        let hosts = Hosts::new(runtime.handle().clone());
+        let machines =
+            Arc::new(Fleet { hosts: hosts.clone(), folder: folder.join("hosts"), ssh_port, boot_time: options.boot_time });
+        let settings = ec2::Options { folder, faults: options.faults, ..ec2::Options::default() };
+        match Endpoint::start(settings, machines).await {
+            Ok(endpoint) => {
+                if ready.send(Ok(endpoint.url())).is_ok() {
+                    // An error means that the owner is gone, which also ends it.
+                    let _ = stopped.await;
+                }
+                endpoint.shutdown().await;
+            }
+            Err(error) => {
+                let _ = ready.send(Err(error));
+            }
+        }
+        hosts.shutdown().await;
+    });
+    runtime.shutdown_background();
+}
+
+/// The instances of the endpoint as hosts.
+struct Fleet {
+    hosts: Hosts,
+    folder: PathBuf,
+    ssh_port: u16,
+    boot_time: Duration,
+}
+
+#[async_trait]
+impl Machines for Fleet {
+    async fn boot(&self, machine: Machine) -> Result<()> {
+        let spec = HostSpec {
+            folder: self.folder.join(&machine.id),
+            id: machine.id,
+            address: machine.address,
+            port: self.ssh_port,
+            private_ip: machine.private_ip,
+            user: "ubuntu".to_owned(),
+            region: machine.region,
+            zone: machine.zone,
+            instance_type: machine.instance_type,
+            image_id: machine.image_id,
+            authorized_keys: machine.authorized_keys,
+            user_data: machine.user_data,
+            boot_time: self.boot_time,
+            launched: machine.launched,
+            never_boots: false,
+        };
+        self.hosts.boot(spec).await
+    }
+
+    async fn remove(&self, id: &str) -> Result<()> {
+        self.hosts.remove(id).await
+    }
+}
+
+fn failed(doing: &str, error: std::io::Error) -> Error {
+    Error::internal(format!("the sandbox could not {doing}")).with_source(error)
+}
+
+/// The project's `.spot/sandbox/`, for its owner only.
+fn private_folder(project: &Path) -> Result<PathBuf> {
+    use std::os::unix::fs::DirBuilderExt;
+    let project = project.canonicalize().map_err(|error| failed("find the project's folder", error))?;
+    let folder = project.join(".spot").join("sandbox");
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&folder)
+        .map_err(|error| failed(&format!("make {}", folder.display()), error))?;
+    Ok(folder)
+}
+
+fn lock(folder: &Path) -> Result<File> {
+    let path = folder.join("sandbox.lock");
+    let file = File::options()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .map_err(|error| failed(&format!("open {}", path.display()), error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            Err(Error::new(Kind::Locked, "another process has this project's sandbox open")
+                .with_hint("wait until it ends, or use another project folder with --project"))
+        }
+        Err(std::fs::TryLockError::Error(error)) => Err(failed(&format!("lock {}", path.display()), error)),
+    }
+}
+
+/// A port that is free on loopback now; the hosts share it, each on an address of its own.
+fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
+    let address = listener.and_then(|listener| listener.local_addr());
+    Ok(address.map_err(|error| failed("find a free port", error))?.port())
+}

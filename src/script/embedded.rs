@@ -1,0 +1,40 @@
+//! The recipes and stdlib modules that are part of the binary.
+
+/// Name and text of each built-in recipe, sorted by name.
+pub(super) const RECIPES: &[(&str, &str)] = &[
+    ("create", include_str!("../../recipes/create.rhai")),
+    ("destroy", include_str!("../../recipes/destroy.rhai")),
+    ("list", include_str!("../../recipes/list.rhai")),
+    ("nuke", include_str!("../../recipes/nuke.rhai")),
+    ("setup", include_str!("../../recipes/setup.rhai")),
+];
+
+/// Name and text of each built-in stdlib module, sorted by name.
+pub(super) const STDLIB: &[(&str, &str)] = &[
+    ("deploy", include_str!("../../stdlib/deploy.rhai")),
+    ("fleet", include_str!("../../stdlib/fleet.rhai")),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stems(folder: &str) -> Vec<String> {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        let mut stems: Vec<String> = std::fs::read_dir(path)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "rhai"))
+            .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
+            .collect();
+        stems.sort();
+        stems
+    }
+
+    #[test]
+    fn no_file_is_forgotten() {
+        let names = |list: &[(&str, &str)]| list.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(names(RECIPES), stems("recipes"));
+        assert_eq!(names(STDLIB), stems("stdlib"));
+    }
+}

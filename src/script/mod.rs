@@ -1,0 +1,14 @@
+//! Where scripts come from and what their command lines look like.
+//!
+//! The most specific place wins, for recipes and stdlib modules alike: a path, the project, the
+//! user's configuration folder, the copy embedded in the binary. Nothing is overridden silently:
+//! every [`Script`] knows its [`Origin`], and `spot list-recipes` and all errors name it.
+
+mod arguments;
+mod embedded;
+mod library;
+mod resolver;
+
+pub use arguments::{Argument, Given};
+pub use library::{Library, Origin, Script};
+pub use resolver::ProjectModules;

@@ -1,0 +1,351 @@
+//! Running a command: sending it, watching it, ending it when its time is up.
+
+use std::time::Duration;
+
+use russh::client::Msg;
+use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+
+use super::capture::{Capture, Lines};
+use super::command::{Command, Output, Stream};
+use super::pool::{Attempts, Pool};
+use super::session::{NoChannel, Session, SessionChannel};
+use super::target::Target;
+use super::wrapper;
+use crate::error::{Error, Result};
+
+/// A command that ended may have left a process behind that holds its output open. We listen on
+/// until nothing has come for this long…
+const QUIET_AFTER_EXIT: Duration = Duration::from_secs(3);
+/// … or this long after the end, whatever comes.
+const LINGER_AFTER_EXIT: Duration = Duration::from_secs(60);
+/// How long ending a command may take.
+const KILL_PATIENCE: Duration = Duration::from_secs(8);
+/// The same when the user waits for the prompt to come back.
+const KILL_PATIENCE_INTERRUPTED: Duration = Duration::from_millis(500);
+
+/// Runs a command to its end.
+pub async fn run(
+    pool: &Pool,
+    target: &Target,
+    command: &Command,
+    attempts: Attempts,
+    on_line: &(dyn Fn(Stream, &str) + Send + Sync),
+) -> Result<Output> {
+    let nonce = format!("spot-{:016x}", rand::random::<u64>());
+    let mut input = wrapper::instructions(command, &nonce)?.into_bytes();
+    input.extend_from_slice(command.stdin.as_deref().unwrap_or_default());
+    let opened = tokio::select! {
+        biased;
+        () = pool.cancel.cancelled() => return Err(Error::interrupted()),
+        opened = pool.open(target, attempts) => opened,
+    };
+    let (session, channel) = opened?;
+    let run = Run {
+        pool,
+        session: &session,
+        target,
+        command,
+        received: Received::new(command.capture_limit, nonce, on_line),
+        started: Instant::now(),
+    };
+    run.to_its_end(channel, input).await
+}
+
+/// A command under way.
+struct Run<'a> {
+    pool: &'a Pool,
+    session: &'a Session,
+    target: &'a Target,
+    command: &'a Command,
+    received: Received<'a>,
+    started: Instant,
+}
+
+impl Run<'_> {
+    async fn to_its_end(mut self, mut channel: SessionChannel, input: Vec<u8>) -> Result<Output> {
+        let SessionChannel { reader, writer, .. } = &mut channel;
+        let writer = writer.half()?;
+        writer
+            .exec(true, wrapper::BOOTSTRAP)
+            .await
+            .map_err(|error| self.session.lost(&error.to_string()).retryable(false))?;
+        let deadline = self.command.timeout.map(|limit| self.started + limit);
+        let feed = async {
+            // A command that ends without reading its input closes the channel under us.
+            if writer.data_bytes(input).await.is_ok() {
+                let _ = writer.eof().await;
+            }
+        };
+        tokio::pin!(feed);
+        let mut fed = false;
+        loop {
+            let until = [deadline, self.received.give_up_at()].into_iter().flatten().min();
+            let message = tokio::select! {
+                biased;
+                () = self.pool.cancel.cancelled() => {
+                    self.kill(reader, writer, KILL_PATIENCE_INTERRUPTED).await;
+                    return Err(Error::interrupted());
+                }
+                () = &mut feed, if !fed => {
+                    fed = true;
+                    continue;
+                }
+                () = sleep_until(until.unwrap_or(self.started)), if until.is_some() => {
+                    if self.received.exited.is_some() {
+                        break;
+                    }
+                    return Err(self.out_of_time(reader, writer).await);
+                }
+                message = reader.wait() => message,
+            };
+            match message {
+                None | Some(ChannelMsg::Close) => break,
+                Some(ChannelMsg::Failure) => {
+                    let message = format!("{} refused to run a command", self.target);
+                    return Err(Error::ssh(message).with_code("ExecRefused"));
+                }
+                Some(message) => self.received.take(message),
+            }
+        }
+        if self.received.exited.is_none() && self.session.is_closed() {
+            let error = self.session.lost("the command was under way, and may or may not have ended");
+            // Whether it ran is not known: nobody may run it again on their own account.
+            return Err(error.retryable(false));
+        }
+        Ok(self.received.finish(self.started.elapsed()))
+    }
+
+    async fn out_of_time(&self, reader: &mut ChannelReadHalf, writer: &ChannelWriteHalf<Msg>) -> Error {
+        let killed = self.kill(reader, writer, KILL_PATIENCE).await;
+        let limit = self.command.timeout.unwrap_or_default();
+        let after = if killed { "its processes were killed" } else { "its processes may still be running" };
+        let error = Error::timeout(format!("a command on {} did not end within {limit:?}; {after}", self.target))
+            .with_code("CommandTimeout")
+            // Half of it was done: whether to run it again is for the recipe to say.
+            .retryable(false);
+        match killed {
+            true => error.with_hint("give it a longer `timeout`"),
+            false => error.with_hint("log in and look; then give it a longer `timeout`"),
+        }
+    }
+
+    /// Ends the remote process group. Returns whether it is known to be gone.
+    async fn kill(
+        &self,
+        reader: &mut ChannelReadHalf,
+        writer: &ChannelWriteHalf<Msg>,
+        patience: Duration,
+    ) -> bool {
+        let until = Instant::now() + patience;
+        if let Some(group) = self.received.group {
+            match timeout_at(until, self.kill_group(self.session, group)).await {
+                Ok(Ok(gone)) => return gone,
+                // The server allows no second channel: a connection of its own, then.
+                Ok(Err(_)) => {
+                    let apart = async { self.kill_group(&self.pool.connect(self.target).await.ok()?, group).await.ok() };
+                    if let Ok(Some(gone)) = timeout_at(until, apart).await {
+                        return gone;
+                    }
+                }
+                Err(_) => return false,
+            }
+        }
+        // The last resort: ask the server to deliver the signal.
+        if writer.signal(Sig::KILL).await.is_err() {
+            return self.session.is_closed();
+        }
+        let ended = async {
+            loop {
+                match reader.wait().await {
+                    None | Some(ChannelMsg::Close) => return !self.session.is_closed(),
+                    Some(ChannelMsg::ExitSignal { .. } | ChannelMsg::ExitStatus { .. }) => return true,
+                    Some(_) => {}
+                }
+            }
+        };
+        timeout(patience / 2, ended).await.unwrap_or(false)
+    }
+
+    async fn kill_group(&self, session: &Session, group: u32) -> Result<bool, NoChannel> {
+        let mut channel = session.open_at_once().await?;
+        let script = wrapper::kill_script(group);
+        let asked = async { channel.writer.half()?.exec(true, script).await.map_err(|_| session.lost("")) };
+        asked.await.map_err(NoChannel::Dead)?;
+        let mut answer = Vec::new();
+        while let Some(message) = channel.reader.wait().await {
+            match message {
+                ChannelMsg::Data { data } => answer.extend_from_slice(&data),
+                ChannelMsg::Close => break,
+                _ => {}
+            }
+        }
+        Ok(answer.starts_with(b"gone"))
+    }
+}
+
+/// What has come from the command so far.
+struct Received<'a> {
+    on_line: &'a (dyn Fn(Stream, &str) + Send + Sync),
+    stdout: Sink,
+    stderr: Sink,
+    /// Standard error before the line with the process group, while that is being looked for.
+    preamble: Option<Vec<u8>>,
+    nonce: String,
+    group: Option<u32>,
+    status: Option<u32>,
+    signal: Option<String>,
+    exited: Option<Instant>,
+    last_news: Instant,
+}
+
+struct Sink {
+    capture: Capture,
+    lines: Lines,
+}
+
+impl Sink {
+    fn new(limit: usize) -> Self {
+        Sink { capture: Capture::new(limit), lines: Lines::default() }
+    }
+}
+
+/// The login shell's start-up files may write this much to standard error before our line.
+const PREAMBLE_LIMIT: usize = 64 * 1024;
+
+impl<'a> Received<'a> {
+    fn new(limit: usize, nonce: String, on_line: &'a (dyn Fn(Stream, &str) + Send + Sync)) -> Self {
+        Received {
+            on_line,
+            stdout: Sink::new(limit),
+            stderr: Sink::new(limit),
+            preamble: Some(Vec::new()),
+            nonce,
+            group: None,
+            status: None,
+            signal: None,
+            exited: None,
+            last_news: Instant::now(),
+        }
+    }
+
+    /// When to stop listening although the channel is still open.
+    fn give_up_at(&self) -> Option<Instant> {
+        let exited = self.exited?;
+        Some((self.last_news + QUIET_AFTER_EXIT).min(exited + LINGER_AFTER_EXIT))
+    }
+
+    fn take(&mut self, message: ChannelMsg) {
+        self.last_news = Instant::now();
+        match message {
+            ChannelMsg::Data { data } => self.write(Stream::Stdout, &data),
+            ChannelMsg::ExtendedData { data, ext: 1 } => self.take_stderr(&data),
+            ChannelMsg::ExitStatus { exit_status } => {
+                self.status = Some(exit_status);
+                self.exited.get_or_insert(self.last_news);
+            }
+            ChannelMsg::ExitSignal { signal_name, .. } => {
+                self.signal = Some(signal_word(signal_name));
+                self.exited.get_or_insert(self.last_news);
+            }
+            _ => {}
+        }
+    }
+
+    /// Standard error, with the line that names the process group taken out.
+    fn take_stderr(&mut self, data: &[u8]) {
+        let Some(mut preamble) = self.preamble.take() else {
+            self.write(Stream::Stderr, data);
+            return;
+        };
+        preamble.extend_from_slice(data);
+        let start = preamble.windows(self.nonce.len()).position(|part| part == self.nonce.as_bytes());
+        let end = start.and_then(|start| {
+            let line = preamble.get(start..)?;
+            line.iter().position(|byte| *byte == b'\n').map(|end| start + end)
+        });
+        match (start, end) {
+            (Some(start), Some(end)) => {
+                let line = String::from_utf8_lossy(preamble.get(start..end).unwrap_or_default()).into_owned();
+                self.group = line.rsplit(' ').next().and_then(|pid| pid.parse().ok()).filter(|pid| *pid > 1);
+                preamble.drain(start..=end);
+                self.write(Stream::Stderr, &preamble);
+            }
+            _ if preamble.len() > PREAMBLE_LIMIT => self.write(Stream::Stderr, &preamble),
+            _ => self.preamble = Some(preamble),
+        }
+    }
+
+    fn write(&mut self, stream: Stream, data: &[u8]) {
+        let sink = match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        };
+        sink.capture.push(data);
+        sink.lines.push(data, &mut |line| (self.on_line)(stream, line));
+    }
+
+    fn finish(mut self, duration: Duration) -> Output {
+        if let Some(preamble) = self.preamble.take() {
+            self.write(Stream::Stderr, &preamble);
+        }
+        self.stdout.lines.finish(&mut |line| (self.on_line)(Stream::Stdout, line));
+        self.stderr.lines.finish(&mut |line| (self.on_line)(Stream::Stderr, line));
+        let (stdout, left_out) = self.stdout.capture.finish();
+        let (stderr, left_out_too) = self.stderr.capture.finish();
+        Output {
+            status: self.status,
+            signal: self.signal,
+            stdout,
+            stderr,
+            truncated: left_out + left_out_too,
+            duration,
+        }
+    }
+}
+
+fn signal_word(signal: Sig) -> String {
+    match signal {
+        Sig::Custom(name) => name,
+        known => format!("{known:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    fn stderr_of(pieces: &[&str]) -> (Option<u32>, String, Vec<String>) {
+        let seen = Mutex::new(Vec::new());
+        let on_line = |_: Stream, line: &str| seen.lock().unwrap().push(line.to_owned());
+        let mut received = Received::new(1000, "NONCE".into(), &on_line);
+        for piece in pieces {
+            received.take_stderr(piece.as_bytes());
+        }
+        let group = received.group;
+        let output = received.finish(Duration::ZERO);
+        (group, output.stderr, seen.into_inner().unwrap())
+    }
+
+    #[test]
+    fn the_line_with_the_process_group_is_taken_out_however_it_is_cut() {
+        let whole = "profile noise\nNONCE 4711\nreal error\n";
+        let expected = (
+            Some(4711),
+            "profile noise\nreal error\n".to_owned(),
+            vec!["profile noise".to_owned(), "real error".to_owned()],
+        );
+        for cut in 0..whole.len() {
+            let (first, second) = whole.split_at(cut);
+            assert_eq!(stderr_of(&[first, second]), expected, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn standard_error_without_our_line_is_kept() {
+        assert_eq!(stderr_of(&["This account is ", "not available.\n"]).1, "This account is not available.\n");
+        assert_eq!(stderr_of(&["NONCE 1\n"]).0, None, "never kill everything");
+        assert_eq!(stderr_of(&["NONCE 0\n"]).0, None);
+    }
+}

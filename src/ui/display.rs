@@ -1,0 +1,313 @@
+//! The screen of a terminal: what scrolls by, and the live region below it.
+//!
+//! Only the lines of the region are ever rewritten, so that the scrollback stays whole. The cursor
+//! rests on the line below the region: whatever else writes to the terminal starts there.
+
+use std::time::{Duration, Instant};
+
+use super::environment::Options;
+use super::event::{Event, Level};
+use super::live::{Live, Room};
+use super::measure::width;
+use super::output::Outputs;
+use super::sanitize::clean;
+use super::style::Paint;
+use super::{lines, plain, units};
+
+/// The shortest time between two frames.
+pub(super) const FRAME: Duration = Duration::from_millis(100);
+/// Lines that wait for the next frame are written earlier if they become more than this.
+const WAITING: usize = 64 * 1024;
+/// Lines that wait for the end of a question are written before it if they become more than this.
+const WAITING_SUSPENDED: usize = 4 * 1024 * 1024;
+/// The height that is assumed when the terminal does not tell.
+const USUAL_LINES: usize = 24;
+
+const HIDE_CURSOR: &str = "\x1b[?25l";
+pub(super) const SHOW_CURSOR: &str = "\x1b[?25h";
+/// Terminals that know it show a frame in one piece; the others ignore it.
+const BEGIN_FRAME: &str = "\x1b[?2026h";
+pub(super) const END_FRAME: &str = "\x1b[?2026l";
+const ERASE_BELOW: &str = "\x1b[J";
+const ERASE_RIGHT: &str = "\x1b[K";
+/// Goes up one row and erases it.
+const ERASE_ABOVE: &str = "\x1b[1A\x1b[2K";
+
+/// The columns and lines of the terminal, if it tells.
+pub(super) type Size = Box<dyn Fn() -> Option<(usize, usize)> + Send>;
+
+/// What is on the screen, what waits to get there, and what it is drawn from.
+pub(super) struct Display {
+    pub(super) live: Live,
+    pub(super) outputs: Outputs,
+    size: Size,
+    fixed_width: bool,
+    pub(super) opened: Instant,
+    /// Lines that scroll by with the next frame.
+    waiting: Vec<(Target, String)>,
+    waiting_bytes: usize,
+    /// The lines of the live region on the screen.
+    painted: Vec<String>,
+    painted_at: Option<Instant>,
+    /// Whether something worth a summary happened in this run.
+    eventful: bool,
+    /// How many suspensions are in force.
+    suspended: usize,
+    /// Whether the region is gone for good.
+    pub(super) finished: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Target {
+    Stdout,
+    Stderr,
+}
+
+impl Display {
+    pub(super) fn new(outputs: Outputs, fixed_width: bool, size: Size) -> Self {
+        Display {
+            live: Live::default(),
+            outputs,
+            size,
+            fixed_width,
+            opened: Instant::now(),
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+            painted: Vec::new(),
+            painted_at: None,
+            eventful: false,
+            suspended: 0,
+            finished: false,
+        }
+    }
+
+    /// Takes in an event whose texts are harmless already.
+    pub(super) fn show(&mut self, event: &Event, options: &Options, now: Instant) {
+        if let Some(text) = self.lasting(event, options, now) {
+            let target = match event {
+                Event::Table(_) | Event::Data(_) => Target::Stdout,
+                _ => Target::Stderr,
+            };
+            self.scroll(target, text);
+        }
+        if !self.finished {
+            self.live.apply(event, now);
+        }
+        self.refresh(now);
+    }
+
+    /// Whether nothing will have to be drawn until something else happens.
+    pub(super) fn idle(&self) -> bool {
+        let empty = self.live.is_empty() && self.painted.is_empty() && self.waiting.is_empty();
+        empty || self.suspended > 0
+    }
+
+    /// Takes the region from the screen until as many calls of [`Display::resume`].
+    pub(super) fn suspend(&mut self, now: Instant) {
+        self.suspended += 1;
+        self.clear(now);
+    }
+
+    pub(super) fn resume(&mut self, now: Instant) {
+        self.suspended = self.suspended.saturating_sub(1);
+        self.refresh(now);
+    }
+
+    /// The lines an event leaves behind in the scrollback, judged before the event changes the region.
+    fn lasting(&mut self, event: &Event, options: &Options, now: Instant) -> Option<String> {
+        let style = self.outputs.stderr.sink.style;
+        let style = &style;
+        match event {
+            Event::Message { level, text, hint } => {
+                Some(lines::message(*level, text, hint.as_deref(), style))
+            }
+            Event::Error(failure) => Some(failure.render(style)),
+            Event::StepStarted { .. } => {
+                self.eventful = true;
+                None
+            }
+            Event::StepEnded { id, title, ok, seconds, detail } => {
+                let indent = "  ".repeat(self.live.depth(*id).min(6));
+                Some(indent + &lines::step_ended(title, *ok, *seconds, detail.as_deref(), style))
+            }
+            Event::Output { host, line, .. } => Some(lines::output(lines::short_id(host), line, style)),
+            Event::Progress { .. } => {
+                self.eventful = true;
+                None
+            }
+            Event::ProgressEnded { id, ok } => {
+                let bar = self.live.bar(*id)?;
+                (!ok || options.verbose > 0).then(|| plain::ended(bar, *ok, style, now))
+            }
+            Event::Host { id, region, zone, phase, detail, failed, .. } => {
+                self.eventful = true;
+                // A failure outlives the region that shows it.
+                if !failed || self.live.host_failed(id) {
+                    return None;
+                }
+                let place = zone.as_ref().unwrap_or(region);
+                let detail = detail.as_ref().map_or_else(String::new, |detail| format!(": {detail}"));
+                let id = style.paint(&format!("[{id}]"), Paint::of_host(id));
+                let when = if phase == "failed" { String::new() } else { format!(" in phase {phase}") };
+                Some(format!("{} {id} failed{when}{detail} ({place})\n", style.mark(Level::Error)))
+            }
+            Event::Table(table) => {
+                let sink = self.outputs.stdout.sink;
+                let columns = if sink.tty { self.room().columns } else { sink.columns };
+                Some(lines::table(table, columns, &sink))
+            }
+            Event::Data(value) => Some(lines::data(value, &self.outputs.stdout.sink)),
+            Event::RunStarted { recipe, origin, spot_version } => {
+                if self.live.outermost() {
+                    self.eventful = false;
+                }
+                let text = format!("{recipe} ({origin}, spot {spot_version})");
+                (options.verbose > 0).then(|| lines::message(Level::Info, &text, None, style))
+            }
+            Event::RunEnded { recipe, ok, exit_code, seconds, timeline } => {
+                // `spot list` need not say that it has listed, nor a part of a run that it is over.
+                let told = (self.eventful && self.live.outermost()) || options.verbose > 0;
+                let hosts = self.live.host_counts();
+                told.then(|| lines::run_ended(recipe, *ok, *exit_code, *seconds, timeline, &hosts, style))
+            }
+        }
+    }
+
+    /// Lets lines scroll by, at once where no region is in the way.
+    fn scroll(&mut self, target: Target, text: String) {
+        if target == Target::Stdout && !self.outputs.stdout.sink.tty {
+            self.outputs.data(&text);
+            return;
+        }
+        self.waiting_bytes += text.len();
+        self.waiting.push((target, text));
+    }
+
+    /// Brings the screen up to date as far as that must not wait for the next frame.
+    fn refresh(&mut self, now: Instant) {
+        if self.suspended > 0 && !self.finished {
+            if self.waiting_bytes > WAITING_SUSPENDED {
+                self.write_waiting();
+            }
+            return;
+        }
+        if self.painted.is_empty() {
+            self.write_waiting();
+            return;
+        }
+        let due = self.painted_at.is_none_or(|at| now.saturating_duration_since(at) >= FRAME);
+        if due || self.live.is_empty() || self.waiting_bytes > WAITING {
+            self.draw(now);
+        }
+    }
+
+    fn write_waiting(&mut self) {
+        self.waiting_bytes = 0;
+        // Neighbours for the same stream go out in one piece.
+        let mut lines = std::mem::take(&mut self.waiting).into_iter().peekable();
+        while let Some((target, mut text)) = lines.next() {
+            while let Some((_, next)) = lines.next_if(|(next, _)| *next == target) {
+                text.push_str(&next);
+            }
+            match target {
+                Target::Stdout => self.outputs.data(&text),
+                Target::Stderr => self.outputs.stderr.write(&text),
+            }
+        }
+    }
+
+    /// The room for the live region: at least a third of the screen stays to the scrollback.
+    fn room(&self) -> Room {
+        let asked = self.outputs.stderr.sink.columns;
+        match (self.size)().filter(|(columns, lines)| *columns > 0 && *lines > 0) {
+            Some((columns, lines)) => {
+                let columns = if self.fixed_width { columns.min(asked) } else { columns };
+                Room { columns, lines: (lines * 2 / 3).max(1) }
+            }
+            None => Room { columns: asked.min(1000), lines: USUAL_LINES * 2 / 3 },
+        }
+    }
+
+    /// Replaces the live region by what there is to show now, above it the lines that waited.
+    pub(super) fn draw(&mut self, now: Instant) {
+        let room = self.room();
+        let tick = (now.saturating_duration_since(self.opened).as_millis() / FRAME.as_millis()) as usize;
+        let style = self.outputs.stderr.sink.style;
+        let frame = match self.suspended > 0 || self.finished {
+            true => Vec::new(),
+            // The last column stays free: a terminal about to wrap erases the wrong cells.
+            false => {
+                let room = Room { columns: room.columns.saturating_sub(1), ..room };
+                self.live.frame(room, &style, tick, now)
+            }
+        };
+        if frame == self.painted && self.waiting.is_empty() {
+            return;
+        }
+        if frame.is_empty() && self.painted.is_empty() {
+            if self.suspended == 0 || self.finished {
+                self.write_waiting();
+            }
+            return;
+        }
+        let mut start = String::from(BEGIN_FRAME);
+        match rows(&self.painted, room.columns) {
+            0 => start.push_str(HIDE_CURSOR),
+            rows if self.waiting.is_empty() && !frame.is_empty() => {
+                start.push_str(&format!("\r\x1b[{rows}A"))
+            }
+            // Row by row: where a region begins at the top of the screen, tmux takes erasing
+            // everything below for clearing the screen, and saves it to the scrollback.
+            rows => start.push_str(&format!("\r{}", ERASE_ABOVE.repeat(rows))),
+        }
+        let mut end = String::new();
+        for line in &frame {
+            end.push_str(line);
+            end.push_str(ERASE_RIGHT);
+            end.push('\n');
+        }
+        end.push_str(if frame.is_empty() { SHOW_CURSOR } else { ERASE_BELOW });
+        end.push_str(END_FRAME);
+        // In one piece, unless lines for the other stream come between.
+        if self.waiting.iter().all(|(target, _)| *target == Target::Stderr) {
+            start.extend(self.waiting.drain(..).map(|(_, text)| text));
+            start.push_str(&end);
+            self.waiting_bytes = 0;
+            self.outputs.stderr.write(&start);
+        } else {
+            self.outputs.stderr.write(&start);
+            self.write_waiting();
+            self.outputs.stderr.write(&end);
+        }
+        self.painted = frame;
+        self.painted_at = Some(now);
+    }
+
+    /// Takes the region from the screen for good.
+    pub(super) fn finish(&mut self, now: Instant) {
+        if self.finished {
+            return;
+        }
+        let style = self.outputs.stderr.sink.style;
+        for (title, seconds) in self.live.unfinished(now) {
+            let text = format!("{title}  not finished after {}", units::duration(seconds));
+            self.scroll(Target::Stderr, lines::message(Level::Warning, &text, None, &style));
+        }
+        self.finished = true;
+        self.clear(now);
+    }
+
+    /// Takes the region from the screen.
+    fn clear(&mut self, now: Instant) {
+        if self.painted.is_empty() {
+            self.write_waiting();
+        } else {
+            self.draw(now);
+        }
+    }
+}
+
+/// The rows that lines take on a screen; after a resize they may have been wrapped.
+pub(super) fn rows(lines: &[String], columns: usize) -> usize {
+    lines.iter().map(|line| width(&clean(line)).div_ceil(columns.max(1)).max(1)).sum()
+}

@@ -1,0 +1,120 @@
+//! Flags, help, and mistakes on the command line: nothing is touched before they are known.
+
+use crate::spot::Spot;
+
+#[test]
+fn version_and_help() {
+    let spot = Spot::new();
+    let version = spot.run(&["--version"]).expect(0);
+    assert_eq!(version.stdout, format!("spot {}\n", env!("CARGO_PKG_VERSION")));
+    let help = spot.run(&["--help"]).expect(0).stdout;
+    for word in ["create", "destroy", "list-recipes", "eject", "repl", "Exit codes", "--sandbox", "130"] {
+        assert!(help.contains(word), "`{word}` is missing in:\n{help}");
+    }
+}
+
+#[test]
+fn a_recipe_shows_its_own_help_without_doing_anything() {
+    let spot = Spot::new();
+    for arguments in [&["create", "--help"][..], &["run", "create", "-h"], &["--sandbox", "create", "--help"]] {
+        let help = spot.run(arguments).expect(0).stdout;
+        for word in ["Launches a fleet", "--count <N>", "[default: 3]", "--market <TEXT>", "[spot|on-demand]", "embedded recipe create"] {
+            assert!(help.contains(word), "`{word}` is missing in:\n{help}");
+        }
+    }
+    assert_eq!(std::fs::read_dir(spot.folder()).unwrap().count(), 0, "help made a file");
+}
+
+#[test]
+fn misspelt_commands_and_flags_get_suggestions_and_touch_nothing() {
+    let spot = Spot::new();
+    let error = |arguments: &[&str]| spot.run(arguments).expect(2).stderr;
+    let text = error(&["creat"]);
+    assert!(text.contains("there is no command or recipe `creat`") && text.contains("spot create"), "{text}");
+    let text = error(&["create", "--regoins", "us-west-2"]);
+    assert!(text.contains("no flag `--regoins`") && text.contains("did you mean `--regions`?"), "{text}");
+    let text = error(&["create", "--count", "many"]);
+    assert!(text.contains("--count: expected a whole number, found `many`"), "{text}");
+    let text = error(&["--sandbox", "create", "--regions", "us-wst-2"]);
+    assert!(text.contains("there is no region `us-wst-2`") && text.contains("`us-west-2`"), "{text}");
+    let text = error(&["run", "nowhere/none.rhai"]);
+    assert!(text.contains("there is no file nowhere/none.rhai"), "{text}");
+    assert!(!spot.folder().join("instances.json").exists());
+}
+
+#[test]
+fn a_recipe_without_arguments_refuses_some() {
+    let spot = Spot::new();
+    spot.write("recipes/plain.rhai", "print(1);");
+    let text = spot.run(&["plain", "--fast"]).expect(2).stderr;
+    assert!(text.contains("recipe plain takes no arguments, but got `--fast`"), "{text}");
+}
+
+#[test]
+fn configuration_mistakes_are_all_reported_at_once() {
+    let spot = Spot::new();
+    spot.write("spot.toml", "[fleet]\ncuont = 3\nregions = [\"us-wst-2\"]\ndisk_gb = \"big\"\n");
+    let text = spot.run(&["--sandbox", "create"]).expect(2).stderr;
+    for part in ["spot.toml:2:", "cuont", "`count`", "spot.toml:3:", "us-west-2", "spot.toml:4:", "disk_gb"] {
+        assert!(text.contains(part), "`{part}` is missing in:\n{text}");
+    }
+    assert!(!spot.folder().join(".spot/sandbox/instances.json").exists());
+}
+
+#[test]
+fn missing_credentials_are_explained() {
+    let spot = Spot::new();
+    let finished = spot.run(&["create"]).expect(1);
+    assert!(finished.stderr.contains("NoCredentials"), "{}", finished.all());
+    assert!(finished.stderr.contains("hint:") && finished.stderr.contains("--sandbox"), "{}", finished.all());
+}
+
+#[test]
+fn json_output_is_one_object_per_line() {
+    let spot = Spot::new();
+    spot.write("recipes/hello.rhai", "print(\"hi\"); ui::table([#{ a: 1 }]); ui::warn(\"careful\");");
+    let finished = spot.run(&["hello", "--json"]).expect(0);
+    let events: Vec<String> = finished
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["event"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(events, ["run_started", "data", "table", "message", "run_ended"]);
+}
+
+#[test]
+fn recipes_of_the_project_come_first_and_say_so() {
+    let spot = Spot::new();
+    spot.write("recipes/list.rhai", "//! Mine.\nprint(\"my list\");");
+    spot.write("recipes/extra.rhai", "//! Extra.\nprint(\"extra\");");
+    assert_eq!(spot.run(&["list"]).expect(0).stdout, "my list\n");
+    assert_eq!(spot.run(&["extra"]).expect(0).stdout, "extra\n");
+    let table = spot.run(&["list-recipes"]).expect(0).stdout;
+    assert!(table.contains("in place of the built-in") && table.contains("embedded") && table.contains("Extra."), "{table}");
+}
+
+#[test]
+fn eject_copies_a_built_in_once() {
+    let spot = Spot::new();
+    spot.run(&["eject", "create"]).expect(0);
+    let copy = spot.read("recipes/create.rhai");
+    assert_eq!(copy, include_str!("../recipes/create.rhai"));
+    let text = spot.run(&["eject", "create"]).expect(2).stderr;
+    assert!(text.contains("exists") && text.contains("--force"), "{text}");
+    spot.run(&["eject", "--module", "fleet"]).expect(0);
+    assert_eq!(spot.read("stdlib/fleet.rhai"), include_str!("../stdlib/fleet.rhai"));
+    let text = spot.run(&["eject", "fleet"]).expect(2).stderr;
+    assert!(text.contains("spot eject --module fleet"), "{text}");
+}
+
+#[test]
+fn init_lays_out_a_project_that_loads() {
+    let spot = Spot::new();
+    spot.run(&["init", "demo"]).expect(0);
+    for file in ["spot.toml", "deploy/setup.sh", "deploy/files/README.txt", "recipes/hello.rhai"] {
+        assert!(spot.folder().join("demo").join(file).exists(), "{file} is missing");
+    }
+    spot.run(&["--project", "demo", "create", "--help"]).expect(0);
+    let again = spot.run(&["init", "demo"]).expect(0);
+    assert!(again.stderr.contains("is kept"), "{}", again.all());
+}

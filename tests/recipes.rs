@@ -1,0 +1,169 @@
+//! The shipped recipes on the sandbox, as a user runs them.
+
+use crate::spot::{Finished, Spot};
+
+fn project() -> Spot {
+    let spot = Spot::new();
+    spot.write(
+        "spot.toml",
+        "[fleet]\ncount = 3\nregions = [\"us-west-2\", \"eu-central-1\"]\ntypes = [\"t3.micro\"]\n\
+         [deploy]\nfiles = \"deploy/files\"\nsetup = \"deploy/setup.sh\"\n[tags]\nteam = \"blue\"\n",
+    );
+    spot.write("deploy/files/app/hello.txt", "hello\n");
+    let setup = spot.write("deploy/setup.sh", "#!/bin/sh\nset -eu\ncat /opt/deployment/app/hello.txt > /opt/result\nwhoami >> /opt/result\n");
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(setup, std::fs::Permissions::from_mode(0o755)).unwrap();
+    spot
+}
+
+fn ids(spot: &Spot) -> Vec<String> {
+    spot.instances(".spot/sandbox").iter().map(|instance| instance["id"].as_str().unwrap().to_owned()).collect()
+}
+
+fn read_result(spot: &Spot) -> Finished {
+    spot.write("recipes/result.rhai", "for r in ssh::read(state::instances(), \"/opt/result\") { print(r.text); }");
+    spot.sandbox(&["result"]).expect(0)
+}
+
+#[test]
+fn create_list_and_destroy() {
+    let spot = project();
+    let created = spot.sandbox(&["create"]).expect(0);
+    for part in ["Plan", "identify", "setup", "3 hosts are ready"] {
+        assert!(created.stdout.contains(part) || created.stderr.contains(part), "`{part}` is missing in {}", created.all());
+    }
+    let instances = spot.instances(".spot/sandbox");
+    assert_eq!(instances.len(), 3);
+    let regions: Vec<&str> = instances.iter().map(|instance| instance["region"].as_str().unwrap()).collect();
+    assert_eq!(regions.iter().filter(|region| **region == "us-west-2").count(), 2);
+    assert!(instances.iter().all(|instance| instance["phase"] == "ready" && instance["public_ip"].is_string()));
+    assert_eq!(read_result(&spot).stdout, "hello\nroot\n\nhello\nroot\n\nhello\nroot\n\n");
+
+    let listed = spot.sandbox(&["list"]).expect(0);
+    for id in ids(&spot) {
+        assert!(listed.stdout.contains(&id), "{}", listed.all());
+    }
+    assert!(listed.stdout.contains("running"), "{}", listed.all());
+
+    // Without --yes nothing happens on a pipe.
+    let refused = spot.sandbox(&["destroy"]).expect(2);
+    assert!(refused.stderr.contains("--yes"), "{}", refused.all());
+    assert_eq!(ids(&spot).len(), 3);
+
+    spot.sandbox(&["destroy", "--yes"]).expect(0);
+    assert!(ids(&spot).is_empty());
+    let nothing = spot.sandbox(&["destroy", "--yes"]).expect(0);
+    assert!(nothing.stderr.contains("nothing to destroy"), "{}", nothing.all());
+    let nothing = spot.sandbox(&["nuke", "--yes"]).expect(0);
+    assert!(nothing.stderr.contains("has nothing that spot made"), "{}", nothing.all());
+}
+
+#[test]
+fn a_second_fleet_never_forgets_the_first() {
+    let spot = project();
+    spot.sandbox(&["create", "--count", "1"]).expect(0);
+    let first = ids(&spot);
+    spot.sandbox(&["create", "--count", "2"]).expect(0);
+    let both = ids(&spot);
+    assert_eq!(both.len(), 3);
+    assert_eq!(both[0], first[0]);
+
+    // One of them by its id, then the rest.
+    spot.sandbox(&["destroy", &first[0], "--yes"]).expect(0);
+    assert_eq!(ids(&spot), both[1..]);
+    let wrong = spot.sandbox(&["destroy", "i-0000000000000dead", "--yes"]).expect(1);
+    assert!(wrong.stderr.contains("has no instance i-0000000000000dead"), "{}", wrong.all());
+    spot.sandbox(&["destroy", "--yes"]).expect(0);
+    assert!(ids(&spot).is_empty());
+}
+
+#[test]
+fn a_host_whose_setup_fails_stays_in_state_with_its_error() {
+    let spot = project();
+    spot.write("deploy/setup.sh", "#!/bin/sh\necho going\ncase $(hostname) in *) test ! -e /tmp/none ;; esac\necho 'disk is full' >&2\nexit 7\n");
+    let failed = spot.sandbox(&["create", "--count", "2"]).expect(5);
+    assert!(failed.stderr.contains("exit status 7") && failed.stderr.contains("disk is full"), "{}", failed.all());
+    let instances = spot.instances(".spot/sandbox");
+    assert_eq!(instances.len(), 2);
+    for instance in &instances {
+        assert_eq!(instance["phase"], "failed");
+        assert!(instance["error"].as_str().unwrap().contains("exit status 7"), "{instance}");
+    }
+    spot.sandbox(&["destroy", "--yes"]).expect(0);
+}
+
+#[test]
+fn partial_success_is_told_by_exit_code_3() {
+    let spot = project();
+    // The first host to come succeeds, the second fails: their addresses differ.
+    spot.write(
+        "recipes/partial.rhai",
+        "let project = config::load();\n\
+         let plan = fleet::plan(project, #{ count: 2, regions: [\"us-west-2\"], types: [\"t3.micro\"], market: \"spot\", max_price: 0.0 });\n\
+         let hosts = fleet::reach(fleet::launch(plan));\n\
+         let results = [ssh::run(hosts[0], \"true\"), ssh::run(hosts[1], \"echo broken >&2; exit 3\")];\n\
+         deploy::finish(deploy::advance(results, \"checked\"));\n\
+         deploy::summary(plan.deployment, 2);",
+    );
+    let finished = spot.sandbox(&["partial"]).expect(3);
+    assert!(finished.stderr.contains("1 of 2 hosts are not ready"), "{}", finished.all());
+    assert!(finished.stderr.contains("exit status 3: broken"), "{}", finished.all());
+    spot.sandbox(&["destroy", "--yes"]).expect(0);
+}
+
+#[test]
+fn a_dedicated_network_is_made_once_and_removed() {
+    let spot = project();
+    let config = spot.read("spot.toml");
+    spot.write("spot.toml", &format!("{config}[network]\ndedicated = true\n"));
+    spot.sandbox(&["create", "--count", "1", "--regions", "us-west-2"]).expect(0);
+    spot.sandbox(&["create", "--count", "1", "--regions", "us-west-2"]).expect(0);
+    let instances = spot.instances(".spot/sandbox");
+    assert_eq!(instances[0]["vpc_id"], instances[1]["vpc_id"]);
+    spot.sandbox(&["destroy", "--yes"]).expect(0);
+    let left = spot.sandbox(&["nuke", "--yes"]).expect(0);
+    assert!(left.stderr.contains("has nothing that spot made"), "{}", left.all());
+}
+
+#[test]
+fn nuke_wants_the_account_typed_and_removes_what_another_state_made() {
+    let spot = project();
+    spot.sandbox(&["create", "--count", "2"]).expect(0);
+    // The state is lost, the instances are not.
+    std::fs::remove_file(spot.folder().join(".spot/sandbox/instances.json")).unwrap();
+    let refused = spot.sandbox(&["nuke", "--yes"]);
+    assert_ne!(refused.code, 0, "{}", refused.all());
+    assert!(refused.stdout.contains("instance") && refused.stdout.contains("us-west-2"), "{}", refused.all());
+    spot.sandbox(&["nuke", "--yes", "--answer", "123456789012"]).expect(0);
+    let nothing = spot.sandbox(&["nuke"]).expect(0);
+    assert!(nothing.stderr.contains("has nothing that spot made"), "{}", nothing.all());
+}
+
+#[test]
+fn an_edited_recipe_changes_what_create_does() {
+    let spot = project();
+    spot.run(&["eject", "create"]).expect(0);
+    let recipe = spot.read("recipes/create.rhai");
+    let first = recipe.find("let project").unwrap();
+    spot.write("recipes/create.rhai", &format!("{}print(\"mine\");\nreturn;\n{}", &recipe[..first], &recipe[first..]));
+    assert_eq!(spot.sandbox(&["create"]).expect(0).stdout, "mine\n");
+}
+
+#[test]
+fn a_stdlib_module_of_the_project_replaces_the_built_in_one() {
+    let spot = project();
+    spot.write("stdlib/deploy.rhai", "fn summary(a, b) { print(\"replaced\"); }\nfn advance(r, p) { [] }\nfn upload(h, d) { h }\nfn setup(h, d) { h }\n");
+    spot.write("stdlib/greet.rhai", "fn hello(name) { `hello ${name}` }\n");
+    spot.write("recipes/use.rhai", "print(greet::hello(\"you\")); deploy::summary(1, 2);");
+    assert_eq!(spot.run(&["use"]).expect(0).stdout, "hello you\nreplaced\n");
+}
+
+#[test]
+fn every_recipe_is_short_and_documented() {
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/recipes")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.lines().count() <= 66, "{} has {} lines", path.display(), text.lines().count());
+        assert!(text.starts_with("#!/usr/bin/env -S spot run\n//! "), "{}", path.display());
+    }
+}
