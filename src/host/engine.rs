@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::failure::Failure;
 use crate::error::{Error, nearest};
 use crate::native::{Context, register};
-use crate::script::{ProjectModules, Script};
+use crate::script::ProjectModules;
 use crate::ui::{Event, Level};
 
 /// Calls of script functions inside each other.
@@ -25,7 +25,7 @@ pub(crate) const STACK_SIZE: usize = 64 << 20;
 ///
 /// # Errors
 /// A stdlib module of the project or the user that does not compile.
-pub(crate) fn build(context: &Context) -> Result<Engine, Failure> {
+pub(crate) fn build(context: &Context) -> Result<(Engine, Vec<Loaded>), Failure> {
     let mut engine = Engine::new();
     engine
         .set_max_call_levels(CALL_LEVELS)
@@ -52,8 +52,8 @@ pub(crate) fn build(context: &Context) -> Result<Engine, Failure> {
     suggest_properties(&mut engine);
 
     register(&mut engine);
-    register_stdlib(&mut engine, context)?;
-    Ok(engine)
+    let modules = register_stdlib(&mut engine, context)?;
+    Ok((engine, modules))
 }
 
 /// A property that an object map lacks is an error with a suggestion, never a silent `()`.
@@ -76,37 +76,29 @@ fn suggest_properties(engine: &mut Engine) {
     });
 }
 
-/// Registers every stdlib module as a namespace of its stem. Modules may use each other, so those
-/// that miss one are tried again after the rest.
-fn register_stdlib(engine: &mut Engine, context: &Context) -> Result<(), Failure> {
-    let mut waiting: Vec<Script> = context.library().modules()?;
-    while !waiting.is_empty() {
-        let count = waiting.len();
-        let mut failed = Vec::new();
-        let mut first: Option<Failure> = None;
-        for script in waiting {
-            match load_module(engine, context, &script) {
-                Ok(module) => {
-                    engine.register_static_module(&script.name, module.into());
-                }
-                Err(failure) => {
-                    first.get_or_insert(failure);
-                    failed.push(script);
-                }
-            }
-        }
-        if failed.len() == count {
-            return Err(first.unwrap_or_else(|| Error::internal("a stdlib module did not load").into()));
-        }
-        waiting = failed;
-    }
-    Ok(())
+/// A stdlib module as it was compiled, to be checked like a recipe.
+pub(crate) struct Loaded {
+    pub origin: String,
+    pub ast: AST,
 }
 
-fn load_module(engine: &Engine, context: &Context, script: &Script) -> Result<Module, Failure> {
-    let origin = script.origin.to_string();
-    let ast: AST = context
-        .compile(engine, script)
-        .map_err(|error| Failure::of(context, &origin, &EvalAltResult::from(error)))?;
-    Module::eval_ast_as_new(Scope::new(), &ast, engine).map_err(|error| Failure::of(context, &origin, &error))
+/// Registers every stdlib module as a namespace of its stem. Modules may use each other: their names
+/// are known before the first is compiled.
+fn register_stdlib(engine: &mut Engine, context: &Context) -> Result<Vec<Loaded>, Failure> {
+    let scripts = context.library().modules()?;
+    for script in &scripts {
+        engine.register_static_module(&script.name, Module::new().into());
+    }
+    let mut loaded = Vec::with_capacity(scripts.len());
+    for script in &scripts {
+        let origin = script.origin.to_string();
+        let ast = context
+            .compile(engine, script)
+            .map_err(|error| Failure::of(context, &origin, &EvalAltResult::from(error)))?;
+        let module = Module::eval_ast_as_new(Scope::new(), &ast, engine)
+            .map_err(|error| Failure::of(context, &origin, &error))?;
+        engine.register_static_module(&script.name, module.into());
+        loaded.push(Loaded { origin, ast });
+    }
+    Ok(loaded)
 }

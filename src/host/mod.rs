@@ -8,7 +8,7 @@ mod reference;
 mod session;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use rhai::{AST, Dynamic, Engine, EvalAltResult, Scope};
@@ -31,6 +31,7 @@ use crate::ui::{Event, Level};
 pub struct Host {
     context: Context,
     engine: Engine,
+    modules: Vec<engine::Loaded>,
     known: OnceLock<BTreeSet<String>>,
 }
 
@@ -75,8 +76,8 @@ impl Host {
     }
 
     fn new(context: Context) -> Result<Self, Failure> {
-        let engine = engine::build(&context)?;
-        Ok(Host { context, engine, known: OnceLock::new() })
+        let (engine, modules) = engine::build(&context)?;
+        Ok(Host { context, engine, modules, known: OnceLock::new() })
     }
 
     /// Runs a recipe, by name or path, with the words of a command line.
@@ -194,14 +195,19 @@ impl Host {
             .context
             .compile(&self.engine, script)
             .map_err(|error| Failure::of(&self.context, &origin, &EvalAltResult::from(error)))?;
-        let known = self.known.get_or_init(|| check::known_functions(&self.engine));
-        match check::unknown_functions(&ast, known).into_iter().next() {
-            Some(mistake) => Err(Failure {
-                source: failure::source_frame(&self.context, &origin, mistake.position),
-                ..Failure::from(mistake.error)
-            }),
-            None => Ok(ast),
+        self.check_calls(&origin, &ast)?;
+        for module in &self.modules {
+            self.check_calls(&module.origin, &module.ast)?;
         }
+        Ok(ast)
+    }
+
+    fn check_calls(&self, origin: &str, ast: &AST) -> std::result::Result<(), Failure> {
+        let known = self.known.get_or_init(|| check::known_functions(&self.engine));
+        let Some(mistake) = check::unknown_functions(ast, known).into_iter().next() else { return Ok(()) };
+        let mut failure = Failure::from(mistake.error);
+        failure.source = failure::source_frame(&self.context, origin, mistake.position);
+        Err(failure)
     }
 
     /// Runs a script on a thread of its own, whose stack fits the depth that scripts may reach.
@@ -286,6 +292,3 @@ fn calls_args(ast: &AST) -> bool {
 pub(crate) fn json(value: &Dynamic) -> Value {
     serde_json::to_value(value).unwrap_or_else(|_| Value::from(value.to_string()))
 }
-
-/// Consumers of events share them.
-pub type SharedUi = Arc<dyn crate::ui::Ui>;

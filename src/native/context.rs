@@ -16,7 +16,7 @@ use crate::cloud::{Cloud, Endpoint, Settings as CloudSettings, ec2};
 use crate::config::{self, Config};
 use crate::error::{Error, Result};
 use crate::script::{Argument, Given, Library, Script};
-use crate::ssh::{self, Settings as SshSettings, Ssh};
+use crate::ssh::{Settings as SshSettings, Ssh, keys};
 use crate::state::{Document, Store, Writer};
 use crate::ui::{Event, Level, Ui};
 
@@ -195,14 +195,14 @@ impl Context {
     /// project's own, made at its first use.
     pub fn private_key(&self) -> Result<PathBuf> {
         if let Some(path) = &self.config()?.ssh.private_key {
-            ssh::check_private(path)?;
+            keys::check_private(path)?;
             return Ok(path.clone());
         }
         let path = self.private_folder()?.join("id_ed25519");
         if path.exists() {
-            ssh::check_private(&path)?;
+            keys::check_private(&path)?;
         } else {
-            ssh::generate(&path, "spot project key")?;
+            keys::generate(&path, "spot project key")?;
         }
         Ok(path)
     }
@@ -216,7 +216,7 @@ impl Context {
             })?;
             return Ok(text.trim().to_owned());
         }
-        ssh::public_line(&self.private_key()?)
+        keys::public_line(&self.private_key()?)
     }
 
     /// `.spot/` beside the state, made with mode 0700.

@@ -12,7 +12,7 @@ use crate::native::Context;
 use crate::native::options::Options;
 use crate::native::target::{CONCURRENCY, Host, each, row};
 use crate::native::thrown::{Answer, answer};
-use crate::ssh::{Command, Output, Ssh, Stream, Upload, quote};
+use crate::ssh::{Command, Output, Ssh, Stream, Transfer, Upload, quote};
 use crate::ui::{self, Event, Unit};
 
 /// Commands and files on hosts. Every function takes one host or a list, which it works through at
@@ -79,8 +79,11 @@ pub mod ssh {
                 let show = show.clone();
                 async move {
                     show.emit(row(&host.map, "connecting", None, false));
-                    let reason = |reason: &str| show.emit(row(&host.map, "connecting", Some(reason.to_owned()), false));
-                    let waited = ssh.wait(&host.target, timeout, &reason).await;
+                    let (shown, map) = (show.clone(), host.map.clone());
+                    let reason: Box<dyn Fn(&str) + Send + Sync> = Box::new(move |reason| {
+                        shown.emit(row(&map, "connecting", Some(reason.to_owned()), false));
+                    });
+                    let waited = ssh.wait(&host.target, timeout, reason.as_ref()).await;
                     match &waited {
                         Ok(_) => show.emit(row(&host.map, "reachable", None, false)),
                         Err(error) => show.emit(row(&host.map, "unreachable", Some(error.message().to_owned()), true)),
@@ -120,7 +123,7 @@ pub mod ssh {
             let command = Arc::new(command);
             each(spot, &hosts, concurrency, move |ssh, host| {
                 let (show, command) = (show.clone(), Arc::clone(&command));
-                async move { ssh.run(&host.target, &command, &lines(&show, &host, quiet)).await.map(Ran::from) }
+                async move { ssh.run(&host.target, &command, lines(&show, &host, quiet).as_ref()).await.map(Ran::from) }
             })
         })
     }
@@ -159,7 +162,7 @@ pub mod ssh {
             each(spot, &hosts, concurrency, move |ssh, host| {
                 let (show, content) = (show.clone(), Arc::clone(&content));
                 let (command, arguments) = (Arc::clone(&command), Arc::clone(&arguments));
-                async move { run_script(&ssh, &host, &content, &command, &arguments, &lines(&show, &host, quiet)).await }
+                async move { run_script(&ssh, &host, &content, &command, &arguments, lines(&show, &host, quiet).as_ref()).await }
             })
         })
     }
@@ -175,7 +178,7 @@ pub mod ssh {
     }
 
     /// Copies a file or the content of a folder to hosts. Files whose content is already there are
-    /// not sent again. Results have `changed`, `files`, `sent` (files) and `bytes`.
+    /// not sent again. Results have `changed`, `files` and `bytes` (sent), `unchanged` and `seconds`.
     ///
     /// Options: `sudo` (write as root), `mode` (of the files, such as "0644"; otherwise their own).
     ///
@@ -204,14 +207,9 @@ pub mod ssh {
                     (Arc::clone(&path), Arc::clone(&remote), Arc::clone(&upload), Arc::clone(&bar));
                 async move {
                     let seen = (AtomicU64::new(0), AtomicU64::new(0));
-                    let report = |done: u64, total: u64| bar.add(&seen, done, total);
-                    let transfer = ssh.upload(&host.target, &path, &remote, &upload, &report).await?;
-                    Ok(Transferred {
-                        changed: transfer.changed,
-                        files: transfer.files,
-                        sent: transfer.sent,
-                        bytes: transfer.bytes,
-                    })
+                    let report: Box<dyn Fn(u64, u64) + Send + Sync> =
+                        Box::new(move |done, total| bar.add(&seen, done, total));
+                    ssh.upload(&host.target, &path, &remote, &upload, report.as_ref()).await.map(Transferred::from)
                 }
             });
             progress.end(result.is_ok());
@@ -232,13 +230,7 @@ pub mod ssh {
             each(spot, &Dynamic::from_map(host), 1, move |ssh, host| {
                 let (path, remote) = (path.clone(), remote.clone());
                 async move {
-                    let transfer = ssh.download(&host.target, &remote, &path, &|_, _| ()).await?;
-                    Ok(Transferred {
-                        changed: transfer.changed,
-                        files: transfer.files,
-                        sent: transfer.sent,
-                        bytes: transfer.bytes,
-                    })
+                    ssh.download(&host.target, &remote, &path, &unseen).await.map(Transferred::from)
                 }
             })
         })
@@ -383,8 +375,9 @@ fn running(function: &'static str, line: &str, options: Map) -> Result<Running> 
 }
 
 /// Passes the lines of a host's output on to the terminal.
-fn lines<'a>(spot: &'a Context, host: &'a Host, quiet: bool) -> impl Fn(Stream, &str) + Send + Sync + 'a {
-    move |stream, line| {
+fn lines(spot: &Context, host: &Host, quiet: bool) -> Box<OnLine> {
+    let (spot, id) = (spot.clone(), host.target.id.clone());
+    Box::new(move |stream, line| {
         if quiet {
             return;
         }
@@ -392,9 +385,15 @@ fn lines<'a>(spot: &'a Context, host: &'a Host, quiet: bool) -> impl Fn(Stream, 
             Stream::Stdout => ui::Stream::Stdout,
             Stream::Stderr => ui::Stream::Stderr,
         };
-        spot.emit(Event::Output { host: host.target.id.clone(), stream, line: line.to_owned() });
-    }
+        spot.emit(Event::Output { host: id.clone(), stream, line: line.to_owned() });
+    })
 }
+
+/// What is called with each line of output.
+type OnLine = dyn Fn(Stream, &str) + Send + Sync;
+
+/// For commands whose output is nobody's business.
+fn unheard(_: Stream, _: &str) {}
 
 async fn run_script(
     ssh: &Ssh,
@@ -402,7 +401,7 @@ async fn run_script(
     content: &[u8],
     command: &Command,
     arguments: &[String],
-    on_line: &(dyn Fn(Stream, &str) + Send + Sync),
+    on_line: &OnLine,
 ) -> Result<Ran> {
     // In the home folder, since /tmp may be mounted noexec.
     let name = format!(".spot-script-{:016x}", rand::random::<u64>());
@@ -410,14 +409,14 @@ async fn run_script(
     let words: String = arguments.iter().map(|argument| format!(" {}", quote(argument))).collect();
     // The home is expanded by the login shell, since sudo and `directory` change it.
     let line = format!("\"$SPOT_SCRIPT\"{words}");
-    let home = ssh.run(&host.target, &plain("printf %s \"$HOME\""), &|_, _| ()).await?;
+    let home = ssh.run(&host.target, &plain("printf %s \"$HOME\""), &unheard).await?;
     let script = format!("{}/{name}", home.stdout.trim_end_matches('/'));
     let mut command = command.clone();
     command.environment.push(("SPOT_SCRIPT".to_owned(), script.clone()));
     command.line = line;
     let result = ssh.run(&host.target, &command, on_line).await;
     // The script may hold what its author does not want to leave there; a lost session keeps it.
-    let removed = ssh.run(&host.target, &plain(&format!("rm -f {}", quote(&script))), &|_, _| ()).await;
+    let removed = ssh.run(&host.target, &plain(&format!("rm -f {}", quote(&script))), &unheard).await;
     let output = result?;
     removed?;
     Ok(output.into())
@@ -440,8 +439,23 @@ fn plain(line: &str) -> Command {
 struct Transferred {
     changed: bool,
     files: u64,
-    sent: u64,
     bytes: u64,
+    unchanged: u64,
+    skipped: Vec<String>,
+    seconds: f64,
+}
+
+impl From<Transfer> for Transferred {
+    fn from(transfer: Transfer) -> Self {
+        Transferred {
+            changed: transfer.changed(),
+            files: transfer.files,
+            bytes: transfer.bytes,
+            unchanged: transfer.unchanged,
+            skipped: transfer.skipped,
+            seconds: transfer.duration.as_secs_f64(),
+        }
+    }
 }
 
 /// One bar for the transfers to all hosts.
@@ -476,6 +490,9 @@ impl Progress {
         }
     }
 }
+
+/// For transfers whose progress is nobody's business.
+fn unseen(_: u64, _: u64) {}
 
 fn parse_mode(text: &str) -> Result<u32> {
     u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o7777).ok_or_else(|| {

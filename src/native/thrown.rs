@@ -33,7 +33,7 @@ pub(crate) fn to_value<T: Serialize>(value: &T) -> Result<Dynamic> {
 
 /// The object that a script catches.
 pub(crate) fn error_value(error: &Error) -> Map {
-    let text = |text: Option<&str>| text.map_or(Dynamic::UNIT, Dynamic::from);
+    let text = |text: Option<&str>| text.map_or(Dynamic::UNIT, |text| Dynamic::from(text.to_owned()));
     let causes: Vec<Dynamic> = error.causes().into_iter().map(Dynamic::from).collect();
     [
         ("kind", Dynamic::from(error.kind().as_str())),

@@ -12,7 +12,6 @@
 pub mod ec2;
 pub mod hosts;
 
-use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -64,14 +63,13 @@ pub struct Sandbox {
     access: Access,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
-    _lock: File,
 }
 
 impl Sandbox {
     /// Starts the sandbox of a project.
     ///
     /// # Errors
-    /// [`Locked`](Kind::Locked) when another process has it open; [`Internal`](Kind::Internal) when
+    /// [`Locked`](crate::Kind::Locked) when another process has it open; [`Internal`](crate::Kind::Internal) when
     /// loopback addresses cannot be used.
     pub fn start(project: &Path) -> Result<Self> {
         Self::start_with(project, Options::default())
@@ -83,7 +81,6 @@ impl Sandbox {
     /// As [`Sandbox::start`].
     pub fn start_with(project: &Path, options: Options) -> Result<Self> {
         let folder = private_folder(project)?;
-        let lock = lock(&folder)?;
         let ssh_port = free_port()?;
         let (stop, stopped) = oneshot::channel();
         let (ready, started) = sync_channel(1);
@@ -101,7 +98,7 @@ impl Sandbox {
             ssh_port,
             state_folder: folder,
         };
-        Ok(Sandbox { access, stop: Some(stop), thread: Some(thread), _lock: lock })
+        Ok(Sandbox { access, stop: Some(stop), thread: Some(thread) })
     }
 
     /// How it is reached.
@@ -147,7 +144,7 @@ fn serve(
         let hosts = Hosts::new(runtime.handle().clone());
         let machines =
             Arc::new(Fleet { hosts: hosts.clone(), folder: folder.join("hosts"), ssh_port, boot_time: options.boot_time });
-        let settings = ec2::Options { folder, faults: options.faults, ..ec2::Options::default() };
+        let settings = ec2::Options { faults: options.faults, ..ec2::Options::new(folder) };
         match Endpoint::start(settings, machines).await {
             Ok(endpoint) => {
                 if ready.send(Ok(endpoint.url())).is_ok() {
@@ -197,7 +194,14 @@ impl Machines for Fleet {
     }
 
     async fn remove(&self, id: &str) -> Result<()> {
-        self.hosts.remove(id).await
+        match self.hosts.remove(id).await {
+            // Not booted in this process: the removal that an earlier one did not complete.
+            Err(error) if error.kind() == Kind::Usage => match std::fs::remove_dir_all(self.folder.join(id)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed("remove a host", error)),
+                _ => Ok(()),
+            },
+            result => result,
+        }
     }
 }
 
@@ -216,23 +220,6 @@ fn private_folder(project: &Path) -> Result<PathBuf> {
         .create(&folder)
         .map_err(|error| failed(&format!("make {}", folder.display()), error))?;
     Ok(folder)
-}
-
-fn lock(folder: &Path) -> Result<File> {
-    let path = folder.join("sandbox.lock");
-    let file = File::options()
-        .create(true)
-        .append(true)
-        .open(&path)
-        .map_err(|error| failed(&format!("open {}", path.display()), error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => {
-            Err(Error::new(Kind::Locked, "another process has this project's sandbox open")
-                .with_hint("wait until it ends, or use another project folder with --project"))
-        }
-        Err(std::fs::TryLockError::Error(error)) => Err(failed(&format!("lock {}", path.display()), error)),
-    }
 }
 
 /// A port that is free on loopback now; the hosts share it, each on an address of its own.

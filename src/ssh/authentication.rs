@@ -172,7 +172,9 @@ fn judge(
 ) -> Result<Offer> {
     let (remaining, partial) = match answer {
         Ok(AuthResult::Success) => return Ok(Offer::Accepted),
-        Ok(AuthResult::Failure { remaining_methods, partial_success }) => (remaining_methods, partial_success),
+        Ok(AuthResult::Failure { remaining_methods, partial_success }) => {
+            (remaining_methods, partial_success)
+        }
         Err(error) => return Err(lost(target).context(error)),
     };
     // sshd hangs up after `MaxAuthTries` wrong keys; a hang-up at the first one is something else.
@@ -194,11 +196,13 @@ fn judge(
 }
 
 fn names(methods: &MethodSet) -> String {
-    methods.iter().map(|method| <&str>::from(method)).collect::<Vec<_>>().join(", ")
+    methods.iter().map(<&str>::from).collect::<Vec<_>>().join(", ")
 }
 
 fn lost(target: &Target) -> Error {
-    Error::ssh(format!("{target} closed the connection during login")).with_code("ConnectionLost").retryable(true)
+    Error::ssh(format!("{target} closed the connection during login"))
+        .with_code("ConnectionLost")
+        .retryable(true)
 }
 
 fn rejected(target: &Target, offered: &[String], reason: Option<&str>, loaded: &Loaded) -> Error {

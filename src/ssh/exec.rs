@@ -49,7 +49,7 @@ pub async fn run(
         received: Received::new(command.capture_limit, nonce, on_line),
         started: Instant::now(),
     };
-    run.to_its_end(channel, input).await
+    run.follow(channel, input).await
 }
 
 /// A command under way.
@@ -63,7 +63,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn to_its_end(mut self, mut channel: SessionChannel, input: Vec<u8>) -> Result<Output> {
+    async fn follow(mut self, mut channel: SessionChannel, input: Vec<u8>) -> Result<Output> {
         let SessionChannel { reader, writer, .. } = &mut channel;
         let writer = writer.half()?;
         writer
@@ -120,10 +120,11 @@ impl Run<'_> {
         let killed = self.kill(reader, writer, KILL_PATIENCE).await;
         let limit = self.command.timeout.unwrap_or_default();
         let after = if killed { "its processes were killed" } else { "its processes may still be running" };
-        let error = Error::timeout(format!("a command on {} did not end within {limit:?}; {after}", self.target))
-            .with_code("CommandTimeout")
-            // Half of it was done: whether to run it again is for the recipe to say.
-            .retryable(false);
+        let error =
+            Error::timeout(format!("a command on {} did not end within {limit:?}; {after}", self.target))
+                .with_code("CommandTimeout")
+                // Half of it was done: whether to run it again is for the recipe to say.
+                .retryable(false);
         match killed {
             true => error.with_hint("give it a longer `timeout`"),
             false => error.with_hint("log in and look; then give it a longer `timeout`"),
@@ -143,7 +144,9 @@ impl Run<'_> {
                 Ok(Ok(gone)) => return gone,
                 // The server allows no second channel: a connection of its own, then.
                 Ok(Err(_)) => {
-                    let apart = async { self.kill_group(&self.pool.connect(self.target).await.ok()?, group).await.ok() };
+                    let apart = async {
+                        self.kill_group(&self.pool.connect(self.target).await.ok()?, group).await.ok()
+                    };
                     if let Ok(Some(gone)) = timeout_at(until, apart).await {
                         return gone;
                     }
@@ -168,20 +171,31 @@ impl Run<'_> {
     }
 
     async fn kill_group(&self, session: &Session, group: u32) -> Result<bool, NoChannel> {
-        let mut channel = session.open_at_once().await?;
-        let script = wrapper::kill_script(group);
-        let asked = async { channel.writer.half()?.exec(true, script).await.map_err(|_| session.lost("")) };
-        asked.await.map_err(NoChannel::Dead)?;
-        let mut answer = Vec::new();
-        while let Some(message) = channel.reader.wait().await {
-            match message {
-                ChannelMsg::Data { data } => answer.extend_from_slice(&data),
-                ChannelMsg::Close => break,
-                _ => {}
-            }
-        }
+        // Outside of the queue: the command to be killed holds a place in it.
+        let channel = session.open_at_once().await?;
+        let answer = ask(session, channel, wrapper::kill_script(group)).await.map_err(NoChannel::Refused)?;
         Ok(answer.starts_with(b"gone"))
     }
+}
+
+/// Runs a short script to clean up, also after an interruption. Returns its standard output.
+pub async fn aside(pool: &Pool, target: &Target, script: String) -> Result<Vec<u8>> {
+    let (session, channel) = pool.open(target, Attempts::One).await?;
+    ask(&session, channel, script).await
+}
+
+async fn ask(session: &Session, mut channel: SessionChannel, script: String) -> Result<Vec<u8>> {
+    let lost = |error: russh::Error| session.lost(&error.to_string());
+    channel.writer.half()?.exec(true, script).await.map_err(lost)?;
+    let mut answer = Vec::new();
+    while let Some(message) = channel.reader.wait().await {
+        match message {
+            ChannelMsg::Data { data } => answer.extend_from_slice(&data),
+            ChannelMsg::Close => break,
+            _ => {}
+        }
+    }
+    Ok(answer)
 }
 
 /// What has come from the command so far.
@@ -344,7 +358,10 @@ mod tests {
 
     #[test]
     fn standard_error_without_our_line_is_kept() {
-        assert_eq!(stderr_of(&["This account is ", "not available.\n"]).1, "This account is not available.\n");
+        assert_eq!(
+            stderr_of(&["This account is ", "not available.\n"]).1,
+            "This account is not available.\n"
+        );
         assert_eq!(stderr_of(&["NONCE 1\n"]).0, None, "never kill everything");
         assert_eq!(stderr_of(&["NONCE 0\n"]).0, None);
     }

@@ -57,7 +57,9 @@ impl client::Handler for Client {
         let (known, target, key) = (Arc::clone(&self.known), self.target.clone(), key.clone());
         tokio::task::spawn_blocking(move || known.verify(&target, &key))
             .await
-            .map_err(|error| Refusal::HostKey(Error::internal(format!("checking a host key failed: {error}"))))?
+            .map_err(|error| {
+                Refusal::HostKey(Error::internal(format!("checking a host key failed: {error}")))
+            })?
             .map_err(Refusal::HostKey)?;
         Ok(true)
     }
@@ -84,10 +86,13 @@ pub async fn reach(target: &Target, limit: Duration) -> Result<TcpStream> {
     let _ = stream.set_nodelay(true);
     match timeout(limit, stream.peek(&mut [0])).await {
         Ok(Ok(1..)) => Ok(stream),
-        Ok(Ok(_)) => Err(failure("ConnectionLost", format!("{target} accepted the connection and closed it"))),
+        Ok(Ok(_)) => {
+            Err(failure("ConnectionLost", format!("{target} accepted the connection and closed it")))
+        }
         Ok(Err(error)) => Err(unreachable_because(target, &error)),
         Err(_) => {
-            let message = format!("{target} accepted the connection but no SSH server spoke within {limit:?}");
+            let message =
+                format!("{target} accepted the connection but no SSH server spoke within {limit:?}");
             Err(failure("ConnectTimeout", message))
         }
     }

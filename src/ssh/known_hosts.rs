@@ -16,8 +16,8 @@ use russh::keys::{HashAlg, PublicKey};
 use sha1::Sha1;
 
 use super::private_file;
-use super::target::Target;
 use super::quote;
+use super::target::Target;
 use crate::error::{Error, Result};
 
 /// One `known_hosts` file.
@@ -49,7 +49,10 @@ impl KnownHosts {
     /// The keys recorded under an id, in the order of the file.
     pub fn lookup(&self, id: &str) -> Result<Vec<PublicKey>> {
         let text = self.text()?;
-        Ok(pins(&text).filter(|pin| !pin.revoked && matches(pin.hosts, id)).filter_map(|pin| pin.public()).collect())
+        Ok(pins(&text)
+            .filter(|pin| !pin.revoked && matches(pin.hosts, id))
+            .filter_map(|pin| pin.public())
+            .collect())
     }
 
     /// Accepts a key that is recorded, records the first key of a host, refuses any other.

@@ -17,23 +17,35 @@ mod authentication;
 mod capture;
 mod channels;
 mod command;
+mod content;
+mod download;
 mod exec;
 mod handshake;
-mod keys;
+pub mod keys;
 mod known_hosts;
 mod pool;
 mod private_file;
 mod quote;
 mod session;
+mod sftp;
+mod staging;
+mod survey;
 mod target;
+mod transfer;
+mod tree;
+mod upload;
+mod wait;
 mod wrapper;
 
 #[cfg(test)]
 mod sshd;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod transfer_tests;
 
-use std::path::PathBuf;
+use std::future::Future;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,10 +55,13 @@ use crate::error::{Error, Result};
 use crate::retry::Retry;
 
 pub use self::command::{Command, Output, Stream};
-pub use self::keys::{check_private, generate, public_line};
-pub use self::quote::quote;
-pub use self::target::Target;
+use self::content::Content;
 use self::pool::{Attempts, Pool};
+pub use self::quote::quote;
+use self::sftp::Sftp;
+pub use self::target::Target;
+use self::transfer::{Item, ItemKind, remote_path};
+pub use self::transfer::{Transfer, Upload};
 
 /// How to connect to hosts.
 #[derive(Debug, Clone)]
@@ -100,6 +115,25 @@ impl Ssh {
         Ok(Ssh(Arc::new(Pool::new(settings, cancel))))
     }
 
+    /// Waits until a host lets us in and runs `true`; returns how long that took. After every attempt
+    /// that fails, its reason is handed to `on_attempt`.
+    ///
+    /// A host that is not up yet, refuses or drops connections is tried again until the timeout. A
+    /// rejected key is final only a minute after the first attempt: cloud-init may not have put ours
+    /// in place yet.
+    ///
+    /// # Errors
+    /// Kind `timeout`, code `SshTimeout`: it names the last reason, and its hint is the `ssh` command
+    /// to try. Kind `ssh`: what no waiting mends, such as `HostKeyChanged`.
+    pub async fn wait(
+        &self,
+        target: &Target,
+        timeout: Duration,
+        on_attempt: &(dyn Fn(&str) + Send + Sync),
+    ) -> Result<Duration> {
+        wait::wait(&self.0, target, timeout, on_attempt).await
+    }
+
     /// Runs a command to its end and returns how it ended, whatever its exit status; every line it
     /// writes is handed to `on_line` as it comes.
     ///
@@ -119,6 +153,90 @@ impl Ssh {
         exec::run(&self.0, target, command, Attempts::Policy, on_line).await
     }
 
+    /// Uploads a file to a path, or the content of a folder, with all below it, into a folder. A path
+    /// that ends in `/` is a folder to put the file into; missing folders are made; a path that does
+    /// not begin with `/` is in the home folder. `on_progress` hears of bytes sent and bytes to send.
+    ///
+    /// A file that is there with the same content is not sent again. Every file appears under its
+    /// name only when it is complete. Links in the folder stay links. Files on the host that are not
+    /// in the folder are left alone.
+    ///
+    /// # Errors
+    /// Kind `usage` if the local files cannot be read; kind `ssh`, codes `PermissionDenied`,
+    /// `InTheWay`, `SudoFailed`, `SftpFailed`, or those of [`Ssh::run`].
+    pub async fn upload(
+        &self,
+        target: &Target,
+        local: &Path,
+        remote: &str,
+        options: &Upload,
+        on_progress: &(dyn Fn(u64, u64) + Send + Sync),
+    ) -> Result<Transfer> {
+        upload::upload(&self.0, target, local, remote, options, on_progress).await
+    }
+
+    /// Downloads a file to a path (into a folder, if there is one or the path ends in `/`), or the
+    /// content of a folder into a folder. `on_progress` hears of bytes fetched and bytes to fetch.
+    ///
+    /// Nothing is written outside of the local folder, whatever the host says: links that lead out
+    /// of it are left out and named in [`Transfer::skipped`].
+    ///
+    /// # Errors
+    /// Kind `usage` if the local files cannot be written; kind `ssh`, codes `NoSuchFile`,
+    /// `PermissionDenied`, `UnsafeName`, `SftpFailed`, or those of [`Ssh::run`].
+    pub async fn download(
+        &self,
+        target: &Target,
+        remote: &str,
+        local: &Path,
+        on_progress: &(dyn Fn(u64, u64) + Send + Sync),
+    ) -> Result<Transfer> {
+        self.unless_cancelled(download::download(&self.0, target, remote, local, on_progress)).await
+    }
+
+    /// Reads a file of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// Code `TooLarge` if it has more; else as [`Ssh::download`].
+    pub async fn read(&self, target: &Target, remote: &str, limit: u64) -> Result<Vec<u8>> {
+        self.unless_cancelled(download::read(&self.0, target, remote, limit)).await
+    }
+
+    /// Makes a file have a content; returns whether anything was changed. Without a mode, a file
+    /// keeps the one it has, and a new one gets 0644. With `sudo` it is written as root. A link in
+    /// its place is replaced.
+    ///
+    /// # Errors
+    /// As [`Ssh::upload`].
+    pub async fn write(
+        &self,
+        target: &Target,
+        remote: &str,
+        content: &[u8],
+        mode: Option<u32>,
+        sudo: bool,
+    ) -> Result<bool> {
+        if mode.is_some_and(|mode| mode > 0o777) {
+            return Err(Error::usage("a mode has permission bits only: expected at most 0o777"));
+        }
+        if remote.ends_with('/') {
+            return Err(Error::usage(format!("{remote} is a folder: expected the path of a file")));
+        }
+        let kind =
+            ItemKind::File { content: Content::Bytes(content.into()), size: content.len() as u64, mode };
+        let items = vec![Item { path: remote_path(remote)?, kind }];
+        Ok(upload::send(&self.0, target, items, sudo, &|_, _| {}).await?.changed())
+    }
+
+    /// Whether there is a file, a folder or a link at a path.
+    ///
+    /// # Errors
+    /// As [`Ssh::run`]; code `PermissionDenied` if the login user may not look.
+    pub async fn exists(&self, target: &Target, remote: &str) -> Result<bool> {
+        let remote = remote_path(remote)?;
+        self.unless_cancelled(async { Sftp::open(&self.0, target).await?.exists(&remote).await }).await
+    }
+
     /// Closes the connection to an instance that is gone and forgets its host key. Returns whether
     /// a key was recorded.
     ///
@@ -135,5 +253,12 @@ impl Ssh {
     /// Closes every connection. A later call makes new ones.
     pub async fn close(&self) {
         self.0.close_all().await;
+    }
+    async fn unless_cancelled<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            biased;
+            () = self.0.cancel.cancelled() => Err(Error::interrupted()),
+            result = work => result,
+        }
     }
 }

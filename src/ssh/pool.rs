@@ -14,12 +14,17 @@ use super::session::{NoChannel, Session, SessionChannel};
 use super::target::Target;
 use crate::error::{Error, Result};
 
+/// Of up to 255 KiB each: at most 512 MiB.
+const CHUNKS: usize = 2048;
+
 /// The connections, and all that is needed to make them.
 pub struct Pool {
     pub settings: Settings,
     pub keyring: Keyring,
     pub known: Arc<KnownHosts>,
     pub cancel: CancellationToken,
+    /// Pieces of files that may be in memory at once, over all transfers.
+    pub chunks: Semaphore,
     handshakes: Semaphore,
     hosts: Mutex<HashMap<String, Arc<Host>>>,
 }
@@ -53,6 +58,7 @@ impl Pool {
         Pool {
             keyring: Keyring::new(settings.identities.clone(), settings.use_agent),
             known: Arc::new(KnownHosts::new(settings.known_hosts.clone())),
+            chunks: Semaphore::new(CHUNKS),
             handshakes: Semaphore::new(settings.handshakes.max(1)),
             hosts: Mutex::new(HashMap::new()),
             settings,

@@ -62,7 +62,8 @@ mod tests {
     #[test]
     fn a_leading_dash_or_assignment_stays_a_word() {
         assert_eq!(quote("-rf"), "-rf");
-        let status = Command::new("sh").arg("-c").arg(format!("{} 2>/dev/null", quote("a=b"))).status().unwrap();
+        let status =
+            Command::new("sh").arg("-c").arg(format!("{} 2>/dev/null", quote("a=b"))).status().unwrap();
         assert_eq!(status.code(), Some(127), "taken as a command name, not as an assignment");
     }
 

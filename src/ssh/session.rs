@@ -16,9 +16,12 @@ use super::known_hosts::KnownHosts;
 use super::target::Target;
 use crate::error::{Error, Result};
 
-/// How long a server that refuses a channel, though we have none open, is asked again: sshd frees
-/// the place of an ended command a moment after it reported the end.
-const REFUSAL_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a server that refuses a channel though none is open, as far as we know, is asked again.
+const REFUSAL_PATIENCE: Duration = Duration::from_secs(10);
+/// sshd frees the place of a channel a moment after it was closed, and refuses one that is asked for
+/// in that moment. So only a refusal that persists says anything about its limit.
+const REFUSAL_PAUSES: [Duration; 3] =
+    [Duration::from_millis(5), Duration::from_millis(20), Duration::from_millis(60)];
 
 /// An authenticated connection.
 pub struct Session {
@@ -129,15 +132,22 @@ impl Session {
         let mut delay = Duration::from_millis(20);
         loop {
             let slot = self.channels.acquire().await;
-            let refusal = match self.request_channel().await {
-                Ok(channel) => {
-                    self.channels.accepted();
-                    return Ok((channel, slot));
+            let mut pauses = REFUSAL_PAUSES.into_iter();
+            let refusal = loop {
+                match self.request_channel().await {
+                    Ok(channel) => {
+                        self.channels.accepted();
+                        return Ok((channel, slot));
+                    }
+                    Err(NoChannel::Dead(error)) => return Err(NoChannel::Dead(error)),
+                    Err(NoChannel::Refused(error)) => match pauses.next() {
+                        Some(pause) => sleep(pause).await,
+                        None => break error,
+                    },
                 }
-                Err(NoChannel::Dead(error)) => return Err(NoChannel::Dead(error)),
-                Err(NoChannel::Refused(error)) => error,
             };
             if self.channels.refused(slot) {
+                patience = None;
                 continue;
             }
             let until = *patience.get_or_insert_with(|| Instant::now() + REFUSAL_PATIENCE);

@@ -41,7 +41,10 @@ impl Sshd {
                 return sshd;
             }
         }
-        panic!("sshd did not start: {}", fs::read_to_string(sshd.folder.path().join("log")).unwrap_or_default());
+        panic!(
+            "sshd did not start: {}",
+            fs::read_to_string(sshd.folder.path().join("log")).unwrap_or_default()
+        );
     }
 
     /// Stops sshd and starts it again at the same port with other host keys.
@@ -63,6 +66,10 @@ impl Sshd {
             path("authorized_keys"),
             self.config,
         );
+        if !self.config.contains("SetEnv") {
+            // Keeps bash from reading ~/.bashrc, which may take longer than the test itself.
+            config.push_str("SetEnv SHLVL=5\n");
+        }
         for name in host_keys.split(' ') {
             config.push_str(&format!("HostKey {}\n", path(name)));
         }

@@ -56,7 +56,8 @@ mod tests {
 
     #[test]
     fn the_command_line_can_be_pasted() {
-        let target = Target { id: "i-1".into(), address: "192.0.2.7".into(), port: 2222, user: "ubuntu".into() };
+        let target =
+            Target { id: "i-1".into(), address: "192.0.2.7".into(), port: 2222, user: "ubuntu".into() };
         let line = target.command_line(Some(Path::new("/home/a b/key")), Path::new("/p/.spot/known_hosts"));
         assert_eq!(
             line,

@@ -51,7 +51,9 @@ async fn a_signal_is_reported() {
 async fn input_directory_and_environment_arrive_and_do_not_show_in_the_process_list() {
     let sshd = Sshd::start();
     let ssh = sshd.ssh();
-    let mut command = Command::new("cat; pwd; printf %s \"$SECRET\" | sha256sum; tr '\\0' ' ' < /proc/$$/cmdline; ps -eo args");
+    let mut command = Command::new(
+        "cat; pwd; printf %s \"$SECRET\" | sha256sum; tr '\\0' ' ' < /proc/$$/cmdline; ps -eo args",
+    );
     command.directory = Some("/usr".into());
     command.environment = vec![("SECRET".into(), "hunter2 'n\nmore".into())];
     command.stdin = Some(vec![b'x'; 3_000_000]);
@@ -60,7 +62,10 @@ async fn input_directory_and_environment_arrive_and_do_not_show_in_the_process_l
     assert!(output.ok(), "{}", output.stderr);
     let rest = output.stdout.strip_prefix(&"x".repeat(3_000_000)).unwrap();
     assert!(rest.starts_with("/usr\n"), "{rest}");
-    let sum = std::process::Command::new("sh").args(["-c", "printf %s \"$1\" | sha256sum", "sh", "hunter2 'n\nmore"]).output().unwrap();
+    let sum = std::process::Command::new("sh")
+        .args(["-c", "printf %s \"$1\" | sha256sum", "sh", "hunter2 'n\nmore"])
+        .output()
+        .unwrap();
     assert!(rest.contains(std::str::from_utf8(&sum.stdout).unwrap()));
     assert!(!rest.contains("hunter2"), "the secret is in a process list");
 }
@@ -139,7 +144,8 @@ async fn cancelling_ends_a_command_promptly() {
     let target = sshd.target();
     let running = ssh.run(&target, &command, &silent);
     let stop = async {
-        until("the command runs", || std::fs::read_to_string(&file).is_ok_and(|text| text.ends_with('\n'))).await;
+        until("the command runs", || std::fs::read_to_string(&file).is_ok_and(|text| text.ends_with('\n')))
+            .await;
         cancel.cancel();
         Instant::now()
     };
@@ -175,7 +181,7 @@ async fn a_dead_connection_is_replaced() {
     assert!(sh(&ssh, &target, "true").await.ok());
     sshd.end_connections();
     assert!(sh(&ssh, &target, "true").await.ok());
-    let command = Command::new("sleep 600");
+    let command = Command::new("sleep 30");
     let running = ssh.run(&target, &command, &silent);
     let breaking = async {
         until("the command runs", || sshd.connections() == 1).await;
@@ -221,14 +227,19 @@ async fn the_recorded_key_is_understood_by_openssh() {
         .args(["-c", &format!("{line} -o BatchMode=yes -o StrictHostKeyChecking=yes -F none echo hello")])
         .output()
         .unwrap();
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "hello\n", "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "hello\n",
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 #[tokio::test]
 async fn a_wrong_key_is_rejected_at_once() {
     let sshd = Sshd::start();
     let wrong = sshd.folder.path().join("wrong");
-    generate(&wrong, "").unwrap();
+    keys::generate(&wrong, "").unwrap();
     let settings = Settings { identities: vec![wrong.clone()], ..sshd.settings() };
     let ssh = Ssh::new(settings, CancellationToken::new()).unwrap();
     let error = ssh.run(&sshd.target(), &Command::new("true"), &silent).await.unwrap_err();

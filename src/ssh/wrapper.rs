@@ -75,8 +75,9 @@ fn check(command: &Command) -> Result<()> {
         let mut characters = name.chars();
         let starts_well = characters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
         if !starts_well || !characters.all(|c| c.is_ascii_alphanumeric() || c == '_') {
-            let message =
-                format!("{name:?} is not a variable name: expected letters, digits and _, not starting with a digit");
+            let message = format!(
+                "{name:?} is not a variable name: expected letters, digits and _, not starting with a digit"
+            );
             return Err(Error::usage(message));
         }
         if nul(value) {
@@ -160,7 +161,10 @@ mod tests {
         };
         // A sudo that notes its arguments and runs them with a clean environment.
         write("id", "#!/bin/sh\necho 1000\n");
-        write("sudo", "#!/bin/sh\necho \"$@\" >&2; [ \"$1 $2\" = '-n --' ] || exit 9; shift 2; exec env -i SHELL=/bin/sh \"$@\"\n");
+        write(
+            "sudo",
+            "#!/bin/sh\necho \"$@\" >&2; [ \"$1 $2\" = '-n --' ] || exit 9; shift 2; exec env -i SHELL=/bin/sh \"$@\"\n",
+        );
         let mut command = Command::new("echo $SECRET; cat");
         command.sudo = true;
         command.environment = vec![("SECRET".into(), "hunter2".into())];

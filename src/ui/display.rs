@@ -128,7 +128,7 @@ impl Display {
             }
             Event::StepEnded { id, title, ok, seconds, detail } => {
                 let indent = "  ".repeat(self.live.depth(*id).min(6));
-                Some(indent + &lines::step_ended(title, *ok, *seconds, detail.as_deref(), style))
+                Some(format!("{indent}{}", lines::step_ended(title, *ok, *seconds, detail.as_deref(), style)))
             }
             Event::Output { host, line, .. } => Some(lines::output(lines::short_id(host), line, style)),
             Event::Progress { .. } => {

@@ -473,7 +473,7 @@ mod tests {
                     4 => tester.ui.core.display().suspend(tester.now),
                     5 => tester.ui.core.display().resume(tester.now),
                     _ => {
-                        let line = "long ".repeat(id as usize * 5) + &number.to_string();
+                        let line = format!("{}{number}", "long ".repeat(id as usize * 5));
                         tester.emit(Event::Data(line.as_str().into()));
                         said.push(line);
                     }

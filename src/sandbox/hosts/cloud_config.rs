@@ -100,17 +100,25 @@ fn user(entry: &Yaml) -> Result<Option<User>> {
 }
 
 fn file(entry: &Yaml) -> Result<FileToWrite> {
-    let path = entry.as_mapping_get("path").and_then(text_of).ok_or_else(|| expected("write_files", "a path in each entry"))?;
+    let path = entry
+        .as_mapping_get("path")
+        .and_then(text_of)
+        .ok_or_else(|| expected("write_files", "a path in each entry"))?;
     if !path.starts_with('/') {
         return Err(Error::config(format!("write_files: `{path}` is not an absolute path")));
     }
     let content = entry.as_mapping_get("content").and_then(text_of).unwrap_or_default();
     let encoding = entry.as_mapping_get("encoding").and_then(text_of).unwrap_or_default();
-    let content = decode(content, &encoding).map_err(|error| error.context(format!("write_files: {path}")))?;
+    let content =
+        decode(content, &encoding).map_err(|error| error.context(format!("write_files: {path}")))?;
     // 0644 without quotes is a number to YAML; what was meant are its digits.
-    let permissions = entry.as_mapping_get("permissions").and_then(text_of).unwrap_or_else(|| "0644".to_string());
+    let permissions =
+        entry.as_mapping_get("permissions").and_then(text_of).unwrap_or_else(|| "0644".to_string());
     let permissions = permissions.trim_start_matches("0o").to_string();
-    if permissions.is_empty() || permissions.len() > 5 || !permissions.bytes().all(|digit| (b'0'..b'8').contains(&digit)) {
+    if permissions.is_empty()
+        || permissions.len() > 5
+        || !permissions.bytes().all(|digit| (b'0'..b'8').contains(&digit))
+    {
         return Err(Error::config(format!("write_files: {path}: permissions `{permissions}` are not octal"))
             .with_hint("write them like `permissions: '0644'`"));
     }
@@ -143,7 +151,11 @@ fn script(document: &Yaml, key: &str) -> Result<String> {
             continue;
         }
         let line = match entry.as_sequence() {
-            Some(words) => words.iter().map(|word| text_of(word).map(|word| quoted(&word))).collect::<Option<Vec<_>>>().map(|words| words.join(" ")),
+            Some(words) => words
+                .iter()
+                .map(|word| text_of(word).map(|word| quoted(&word)))
+                .collect::<Option<Vec<_>>>()
+                .map(|words| words.join(" ")),
             None => text_of(entry),
         };
         script += &line.ok_or_else(|| expected(key, "commands as text or as lists of words"))?;
@@ -166,7 +178,10 @@ fn entries<'a, 'input>(document: &'a Yaml<'input>, key: &str) -> Result<&'a [Yam
 }
 
 fn strings(document: &Yaml, key: &str) -> Result<Vec<String>> {
-    entries(document, key)?.iter().map(|entry| text_of(entry).ok_or_else(|| expected(key, "a list of texts"))).collect()
+    entries(document, key)?
+        .iter()
+        .map(|entry| text_of(entry).ok_or_else(|| expected(key, "a list of texts")))
+        .collect()
 }
 
 /// A scalar as text, numbers and booleans included.

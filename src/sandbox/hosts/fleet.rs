@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures::future::join_all;
 use tokio::runtime::Handle;
@@ -12,6 +13,9 @@ use super::host::Host;
 use super::isolation::Isolation;
 use super::spec::HostSpec;
 use crate::error::{Error, Result};
+
+/// How often a shutdown looks whether the last host has finished booting.
+const POLL: Duration = Duration::from_millis(5);
 
 /// The running hosts of a sandbox. Cloning gives another handle to the same hosts; when the last one
 /// is dropped, every process of every host is killed.
@@ -57,15 +61,17 @@ impl Hosts {
             }
             hosts.insert(id.clone(), Slot::Booting);
         }
-        let folder = spec.folder.clone();
         let fleet = self.fleet.clone();
-        let booted = self.on_runtime(async move { fleet.start(spec).await }).await;
-        let (slot, result) = match booted {
-            Ok(host) => (Slot::Up(host), Ok(())),
-            Err(error) => (Slot::Down(folder), Err(error)),
-        };
-        self.fleet.hosts().insert(id, slot);
-        result
+        self.on_runtime(async move {
+            let folder = spec.folder.clone();
+            let (slot, result) = match fleet.start(spec).await {
+                Ok(host) => (Slot::Up(host), Ok(())),
+                Err(error) => (Slot::Down(folder), Err(error)),
+            };
+            fleet.hosts().insert(id, slot);
+            result
+        })
+        .await
     }
 
     /// Halts a host: its port refuses connections and no process of it is left when this returns.
@@ -86,7 +92,8 @@ impl Hosts {
         let id = id.to_string();
         let fleet = self.fleet.clone();
         self.on_runtime(async move {
-            let deleted = tokio::task::spawn_blocking(move || delete(&folder).map_err(|error| (folder, error))).await;
+            let deleted =
+                tokio::task::spawn_blocking(move || delete(&folder).map_err(|error| (folder, error))).await;
             match deleted {
                 Ok(Ok(())) => {
                     fleet.hosts().remove(&id);
@@ -104,40 +111,38 @@ impl Hosts {
         .await
     }
 
-    /// Halts all hosts. Folders stay.
+    /// Halts all hosts, those that are only just being booted included. Folders stay.
     pub async fn shutdown(&self) {
-        let hosts = self.fleet.up();
-        let _ = self
-            .on_runtime(async move {
-                join_all(hosts.iter().map(|host| host.halt())).await;
-                Ok(())
-            })
-            .await;
-        for slot in self.fleet.hosts().values_mut() {
-            if let Slot::Up(host) = slot {
-                *slot = Slot::Down(host.spec().folder.clone());
+        let fleet = self.fleet.clone();
+        let work = async move {
+            loop {
+                let hosts = fleet.up();
+                join_all(hosts.iter().map(|host| fleet.halt(host))).await;
+                if !fleet.hosts().values().any(|slot| matches!(slot, Slot::Booting)) {
+                    return Ok(());
+                }
+                tokio::time::sleep(POLL).await;
             }
+        };
+        // Without its runtime, nothing of the fleet runs any more that could be waited for.
+        if self.on_runtime(work).await.is_err() {
+            self.fleet.up().iter().for_each(|host| host.kill());
         }
     }
 
     /// Halts a host; its folder.
     async fn end(&self, id: &str) -> Result<PathBuf> {
-        let host = match self.fleet.hosts().get(id) {
-            Some(Slot::Up(host)) => host.clone(),
-            Some(Slot::Down(folder)) => return Ok(folder.clone()),
-            Some(Slot::Booting) => {
-                return Err(Error::usage(format!("{id} is only just being booted")).retryable(true));
-            }
-            None => return Err(self.fleet.unknown(id)),
+        let host = match self.fleet.find(id)? {
+            Ok(host) => host,
+            Err(folder) => return Ok(folder),
         };
         let folder = host.spec().folder.clone();
+        let fleet = self.fleet.clone();
         self.on_runtime(async move {
-            host.halt().await;
-            Ok(())
+            fleet.halt(&host).await;
+            Ok(folder)
         })
-        .await?;
-        self.fleet.hosts().insert(id.to_string(), Slot::Down(folder.clone()));
-        Ok(folder)
+        .await
     }
 
     /// Does the work on the fleet's runtime, whatever the caller's one is; and to its end, even if the
@@ -160,26 +165,47 @@ impl Fleet {
 
     fn up(&self) -> Vec<Arc<Host>> {
         let hosts = self.hosts();
-        hosts.values().filter_map(|slot| if let Slot::Up(host) = slot { Some(host.clone()) } else { None }).collect()
+        hosts
+            .values()
+            .filter_map(|slot| if let Slot::Up(host) = slot { Some(host.clone()) } else { None })
+            .collect()
+    }
+
+    /// Halts a host and gives up its place.
+    async fn halt(&self, host: &Host) {
+        host.halt().await;
+        let spec = host.spec();
+        self.hosts().insert(spec.id.clone(), Slot::Down(spec.folder.clone()));
     }
 
     async fn start(&self, spec: HostSpec) -> Result<Arc<Host>> {
         let lost = |error| Error::internal("a task was lost").with_source(error);
         let probe = || async { tokio::task::spawn_blocking(Isolation::probe).await.map_err(lost)? };
         let isolation = self.isolation.get_or_try_init(probe).await?.clone();
-        let host = tokio::task::spawn_blocking(move || Host::prepare(spec, isolation)).await.map_err(lost)??;
+        let host =
+            tokio::task::spawn_blocking(move || Host::prepare(spec, isolation)).await.map_err(lost)??;
         let socket = host.bind()?;
         let host = Arc::new(host);
         tokio::spawn(host.clone().run(socket));
         Ok(host)
     }
 
-    fn unknown(&self, id: &str) -> Error {
+    /// The host with this id, or the folder it left.
+    fn find(&self, id: &str) -> Result<Result<Arc<Host>, PathBuf>> {
         let hosts = self.hosts();
-        let error = Error::usage(format!("there is no sandbox host `{id}`"));
-        match crate::error::nearest(id, hosts.keys().map(String::as_str)) {
-            Some(near) => error.with_hint(format!("did you mean `{near}`?")),
-            None => error,
+        match hosts.get(id) {
+            Some(Slot::Up(host)) => Ok(Ok(host.clone())),
+            Some(Slot::Down(folder)) => Ok(Err(folder.clone())),
+            Some(Slot::Booting) => {
+                Err(Error::usage(format!("{id} is only just being booted")).retryable(true))
+            }
+            None => {
+                let error = Error::usage(format!("there is no sandbox host `{id}`"));
+                Err(match crate::error::nearest(id, hosts.keys().map(String::as_str)) {
+                    Some(near) => error.with_hint(format!("did you mean `{near}`?")),
+                    None => error,
+                })
+            }
         }
     }
 }

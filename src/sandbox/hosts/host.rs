@@ -124,7 +124,7 @@ impl Host {
         };
         bind().map_err(|error: std::io::Error| {
             Error::config(format!("{}: cannot listen on {address}: {error}", self.spec.id))
-                .with_hint("another sandbox may be running: `spot sandbox stop`, or choose another port")
+                .with_hint("stop the sandbox that uses this address, or choose another port")
                 .with_source(error)
         })
     }
@@ -172,11 +172,14 @@ impl Host {
         }
         let (root, identity) = (self.layout.rootfs(), self.isolation.identity());
         let path = format!("{}/.ssh/authorized_keys", account.home());
-        let Ok(Ok(files)) = tokio::task::spawn_blocking(move || Files::open(&root, identity)).await else { return false };
+        let Ok(Ok(files)) = tokio::task::spawn_blocking(move || Files::open(&root, identity)).await else {
+            return false;
+        };
         let text = files.with(move |tree| {
             let file = tree.file(&path, OFlag::O_RDONLY, Mode::empty())?;
             let mut text = String::new();
-            std::io::Read::read_to_string(&mut std::io::Read::take(file, MAX_KEYS), &mut text).map_err(super::tree::errno)?;
+            std::io::Read::read_to_string(&mut std::io::Read::take(file, MAX_KEYS), &mut text)
+                .map_err(super::tree::errno)?;
             Ok(text)
         });
         text.await.is_ok_and(|text| text.lines().any(|line| is_key(line, key)))
@@ -217,7 +220,9 @@ impl Host {
         tokio::task::spawn_blocking(move || Files::open(&root, identity))
             .await
             .map_err(|error| Error::internal("a task was lost").with_source(error))?
-            .map_err(|error| Error::internal(format!("{}: cannot open its files", self.spec.id)).with_source(error))
+            .map_err(|error| {
+                Error::internal(format!("{}: cannot open its files", self.spec.id)).with_source(error)
+            })
     }
 
     /// Ends the host: nothing listens and no process of it is left when this returns.
@@ -241,7 +246,8 @@ impl Host {
 
 /// The main account and those of the user data, with their keys.
 fn accounts(spec: &HostSpec, user_data: Option<&UserData>) -> Vec<Account> {
-    let mut accounts = vec![Account { name: spec.user.clone(), authorized_keys: spec.authorized_keys.clone() }];
+    let mut accounts =
+        vec![Account { name: spec.user.clone(), authorized_keys: spec.authorized_keys.clone() }];
     let Some(UserData::Config(config)) = user_data else { return accounts };
     accounts.iter_mut().for_each(|main| main.authorized_keys.extend(config.authorized_keys.iter().cloned()));
     for user in &config.users {
@@ -261,7 +267,8 @@ fn is_key(line: &str, key: &PublicKey) -> bool {
         return false;
     }
     let known = PublicKey::from_openssh(line).ok().or_else(|| {
-        let start = ["ssh-", "ecdsa-", "sk-"].iter().filter_map(|kind| line.find(&format!(" {kind}"))).min()?;
+        let start =
+            ["ssh-", "ecdsa-", "sk-"].iter().filter_map(|kind| line.find(&format!(" {kind}"))).min()?;
         PublicKey::from_openssh(line.get(start + 1..)?).ok()
     });
     known.is_some_and(|known| known.key_data() == key.key_data())
@@ -269,14 +276,18 @@ fn is_key(line: &str, key: &PublicKey) -> bool {
 
 /// The host key in the file, made if there is none.
 fn host_key(path: &Path) -> Result<PrivateKey> {
-    let failed = |error: String| Error::config(format!("cannot use the host key {}: {error}", path.display()));
+    let failed =
+        |error: String| Error::config(format!("cannot use the host key {}: {error}", path.display()));
     match std::fs::read_to_string(path) {
         Ok(text) => PrivateKey::from_openssh(text).map_err(|error| {
-            failed(error.to_string()).with_hint(format!("remove it to get a new one: `rm {}`", path.display()))
+            failed(error.to_string())
+                .with_hint(format!("remove it to get a new one: `rm {}`", path.display()))
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).map_err(|e| failed(e.to_string()))?;
-            let text = key.to_openssh(russh::keys::ssh_key::LineEnding::LF).map_err(|e| failed(e.to_string()))?;
+            let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519)
+                .map_err(|e| failed(e.to_string()))?;
+            let text =
+                key.to_openssh(russh::keys::ssh_key::LineEnding::LF).map_err(|e| failed(e.to_string()))?;
             write_private(path, text.as_bytes()).map_err(|error| failed(error.to_string()))?;
             Ok(key)
         }

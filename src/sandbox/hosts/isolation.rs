@@ -16,7 +16,8 @@ const NOBODY: u32 = 65534;
 /// Where system tools are, whatever the caller's PATH says: unprivileged users often lack sbin.
 const TOOL_FOLDERS: [&str; 4] = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"];
 /// The capabilities that are left to a host. All of them end at the ids of its own user namespace.
-const CAPABILITIES: &str = "-all,+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+net_bind_service";
+const CAPABILITIES: &str =
+    "-all,+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+net_bind_service";
 
 /// As whom hosts run, seen from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +50,9 @@ fn maps(mappings: &str, id: u32) -> bool {
     mappings.lines().any(|line| {
         let mut numbers = line.split_whitespace().map(|number| number.parse::<u64>().ok());
         match (numbers.next().flatten(), numbers.next(), numbers.next().flatten()) {
-            (Some(first), Some(_), Some(count)) => (first..first.saturating_add(count)).contains(&u64::from(id)),
+            (Some(first), Some(_), Some(count)) => {
+                (first..first.saturating_add(count)).contains(&u64::from(id))
+            }
             _ => false,
         }
     })
@@ -85,7 +88,8 @@ impl Isolation {
         let isolation = Isolation::find()?;
         let mut command = isolation.create();
         command.args(["sh", "-c", PROBE]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(|error| unavailable("cannot start unshare").with_source(error))?;
+        let mut child =
+            command.spawn().map_err(|error| unavailable("cannot start unshare").with_source(error))?;
         let deadline = Instant::now() + Duration::from_secs(20);
         let status = loop {
             match child.try_wait() {
@@ -130,9 +134,14 @@ impl Isolation {
         let mut command = self.as_host(&self.nsenter);
         // The identity of hosts is the mapped root already; setgroups is not allowed to it.
         command.arg("--preserve-credentials");
-        for (option, file) in
-            [("user", "user"), ("mount", "mnt"), ("pid", "pid_for_children"), ("net", "net"), ("ipc", "ipc"), ("uts", "uts")]
-        {
+        for (option, file) in [
+            ("user", "user"),
+            ("mount", "mnt"),
+            ("pid", "pid_for_children"),
+            ("net", "net"),
+            ("ipc", "ipc"),
+            ("uts", "uts"),
+        ] {
             command.arg(format!("--{option}=/proc/{holder}/ns/{file}"));
         }
         command.arg("--").arg(&self.setsid).args(self.reduce());
@@ -187,21 +196,25 @@ fn unavailable(message: impl Into<String>) -> Error {
 }
 
 fn tool(name: &str) -> Result<PathBuf> {
-    TOOL_FOLDERS.iter().map(|folder| Path::new(folder).join(name)).find(|path| path.is_file()).ok_or_else(|| {
-        unavailable(format!("the sandbox needs `{name}`, which is not on this machine"))
-            .with_hint("install util-linux (and hostname): `sudo apt-get install util-linux hostname`")
-    })
+    TOOL_FOLDERS.iter().map(|folder| Path::new(folder).join(name)).find(|path| path.is_file()).ok_or_else(
+        || {
+            unavailable(format!("the sandbox needs `{name}`, which is not on this machine"))
+                .with_hint("install util-linux (and hostname): `sudo apt-get install util-linux hostname`")
+        },
+    )
 }
 
 /// What to change, judged by the switches under `/proc/sys`.
 fn hint(switches: &Path) -> String {
-    let value = |name: &str| std::fs::read_to_string(switches.join(name)).ok().map(|text| text.trim().to_string());
+    let value =
+        |name: &str| std::fs::read_to_string(switches.join(name)).ok().map(|text| text.trim().to_string());
     if value("kernel/apparmor_restrict_unprivileged_userns").as_deref() == Some("1") {
         return "allow unprivileged user namespaces: `sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`"
             .to_string();
     }
     if value("kernel/unprivileged_userns_clone").as_deref() == Some("0") {
-        return "allow unprivileged user namespaces: `sudo sysctl -w kernel.unprivileged_userns_clone=1`".to_string();
+        return "allow unprivileged user namespaces: `sudo sysctl -w kernel.unprivileged_userns_clone=1`"
+            .to_string();
     }
     if value("user/max_user_namespaces").as_deref() == Some("0") {
         return "allow user namespaces: `sudo sysctl -w user.max_user_namespaces=10000`".to_string();

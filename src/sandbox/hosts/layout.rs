@@ -141,7 +141,8 @@ impl Layout {
     pub(super) fn prepare(&self, spec: &HostSpec, accounts: &[Account], identity: Identity) -> Result<()> {
         self.try_prepare(spec, accounts, identity).map_err(|error| {
             let folder = self.folder.display();
-            Error::config(format!("cannot prepare the files of {} in {folder}: {error}", spec.id)).with_source(error)
+            Error::config(format!("cannot prepare the files of {} in {folder}: {error}", spec.id))
+                .with_source(error)
         })
     }
 
@@ -208,11 +209,13 @@ fn write_files(root: &Path, spec: &HostSpec, accounts: &[Account]) -> std::io::R
     }
     passwd += "root:x:0:0:root:/root:/bin/bash\nwww-data:x:33:33::/var/www:/usr/sbin/nologin\n";
     passwd += "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n";
-    group += "root:x:0:\nadm:x:4:\nsudo:x:27:\nwww-data:x:33:\nusers:x:100:\ndocker:x:999:\nnogroup:x:65534:\n";
+    group +=
+        "root:x:0:\nadm:x:4:\nsudo:x:27:\nwww-data:x:33:\nusers:x:100:\ndocker:x:999:\nnogroup:x:65534:\n";
 
     let name = spec.hostname();
     let etc = root.join("etc");
-    let hosts = format!("127.0.0.1 localhost\n::1 ip6-localhost\n127.0.1.1 {name}\n{} {name}\n", spec.private_ip);
+    let hosts =
+        format!("127.0.0.1 localhost\n::1 ip6-localhost\n127.0.1.1 {name}\n{} {name}\n", spec.private_ip);
     for (path, text) in [
         ("passwd", passwd.as_str()),
         ("group", &group),

@@ -11,7 +11,7 @@
 //! | `isolation` | whether and how this machine can isolate; [`available`] |
 //! | `namespace` | the namespaces of one host, and commands that enter them |
 //! | `user_data`, `cloud_config`, `cloud_init` | what was asked of the first boot, and its run |
-//! | `server`, `session`, `process` | the SSH server, a channel, the process behind a channel |
+//! | `server`, `session`, `process`, `spool` | the SSH server, a channel, the process behind it and its input |
 //! | `tree`, `sftp` | files inside a host's root, and SFTP on top of them |
 //! | `guest/` | the scripts that run inside |
 //!
@@ -34,6 +34,7 @@ mod server;
 mod session;
 mod sftp;
 mod spec;
+mod spool;
 mod tree;
 mod user_data;
 

@@ -1,6 +1,6 @@
 //! The namespaces of one host, and commands that enter them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -46,7 +46,8 @@ impl Namespace {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().map_err(|error| failed("cannot start unshare").with_source(error))?;
         let (pipe, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let (Some(holder), Some(pipe), Some(stdout), Some(stderr)) = (child.id(), pipe, stdout, stderr) else {
+        let (Some(holder), Some(pipe), Some(stdout), Some(stderr)) = (child.id(), pipe, stdout, stderr)
+        else {
             return Err(failed("unshare ended at once"));
         };
         let mut line = String::new();
@@ -60,7 +61,8 @@ impl Namespace {
             return Err(failed("setting up its namespaces took longer than 30 seconds"));
         }
         let mut said = String::new();
-        let _ = tokio::time::timeout(Duration::from_secs(1), stderr.take(4096).read_to_string(&mut said)).await;
+        let _ =
+            tokio::time::timeout(Duration::from_secs(1), stderr.take(4096).read_to_string(&mut said)).await;
         Err(failed(said.trim()))
     }
 
@@ -128,13 +130,15 @@ fn failed(reason: impl AsRef<str>) -> Error {
 
 /// Whether any process has this folder's files as its root; what tests ask after a halt.
 #[cfg(test)]
-pub(super) fn inhabited(machine: &Path) -> bool {
+pub(super) fn inhabited(machine: &std::path::Path) -> bool {
     let Ok(processes) = std::fs::read_dir("/proc") else { return false };
     // The kernel names the source within its file system: the end of the path is what is certain.
-    let source: PathBuf = machine.join("rootfs").iter().rev().take(3).collect::<Vec<_>>().iter().rev().collect();
+    let source: PathBuf =
+        machine.join("rootfs").iter().rev().take(4).collect::<Vec<_>>().iter().rev().collect();
     let source = source.to_string_lossy().into_owned();
     processes.flatten().any(|process| {
-        std::fs::read_to_string(process.path().join("mountinfo"))
-            .is_ok_and(|mounts| mounts.lines().any(|line| line.split(' ').nth(3).is_some_and(|root| root.ends_with(&source))))
+        std::fs::read_to_string(process.path().join("mountinfo")).is_ok_and(|mounts| {
+            mounts.lines().any(|line| line.split(' ').nth(3).is_some_and(|root| root.ends_with(&source)))
+        })
     })
 }

@@ -1,6 +1,5 @@
 //! The process behind a channel: its input, output, signals and end.
 
-use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::mem::discriminant;
 use std::os::unix::ffi::OsStringExt;
@@ -9,20 +8,18 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
 use russh::server::{Handle, Msg};
-use russh::{Channel, ChannelId, ChannelMsg, ChannelReadHalf, Sig};
+use russh::{Channel, ChannelId, ChannelMsg, Sig};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 
 use super::host::{Account, Host};
 use super::namespace::Namespace;
+use super::spool::Spool;
 use crate::error::{Error, Result};
 
 /// The exit status of a command that could not be started, as `ssh` uses 255 for itself.
 pub(super) const NOT_STARTED: u32 = 254;
-/// How many messages of input may wait for a process that does not read, before the client waits.
-const MAX_WAITING: usize = 1024;
 /// How much output is passed on at once.
 const OUTPUT_BUFFER: usize = 64 * 1024;
 /// How long the end of a process waits for the end of its output, which a background process may
@@ -43,6 +40,15 @@ pub(super) enum Program {
     Command(Vec<u8>),
     /// The login shell.
     Shell,
+    /// A connection to a port that the host itself can reach: a forwarded one.
+    Forward(String, u16),
+}
+
+impl Program {
+    /// Whether it ends with its channel. As with sshd, a command without a terminal goes on.
+    fn hangs_up(&self, terminal: Option<&Terminal>) -> bool {
+        terminal.is_some() || matches!(self, Program::Forward(..))
+    }
 }
 
 /// The terminal a client asked for.
@@ -74,7 +80,8 @@ pub(super) async fn run(host: &Host, request: Request, channel: Channel<Msg>, ha
     let number = host.next_session();
     match start(host, &request, number).await {
         Ok((child, namespace)) => {
-            let control = Control { namespace, number, terminal: request.terminal.is_some() };
+            let hangs_up = request.program.hangs_up(request.terminal.as_ref());
+            let control = Control { namespace, number, hangs_up, terminal: request.terminal.is_some() };
             serve(child, control, channel, handle).await;
         }
         Err(error) => {
@@ -89,12 +96,12 @@ async fn start(host: &Host, request: &Request, number: u64) -> Result<(Child, Ar
     let namespace = host.namespace().await?;
     let mut session = namespace.session();
     let kind = match (&request.terminal, &request.program) {
+        (_, Program::Forward(..)) => "forward",
         (Some(_), _) => "terminal",
         (None, Program::Command(_)) => "exec",
         (None, Program::Shell) => "shell",
     };
     session.arg(kind).arg(number.to_string()).arg(&request.account.name).arg(request.account.home());
-    session.arg("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
     for (name, value) in &request.environment {
         session.arg(format!("{name}={value}"));
     }
@@ -104,11 +111,18 @@ async fn start(host: &Host, request: &Request, number: u64) -> Result<(Child, Ar
     } else {
         session.arg("--");
     }
-    if let Program::Command(command) = &request.program {
-        session.arg(OsString::from_vec(command.clone()));
+    match &request.program {
+        Program::Command(command) => {
+            session.arg(OsString::from_vec(command.clone()));
+        }
+        Program::Forward(host, port) => {
+            session.arg(host).arg(port.to_string());
+        }
+        Program::Shell => {}
     }
     session.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = session.spawn().map_err(|error| Error::internal(format!("cannot start the command: {error}")))?;
+    let child =
+        session.spawn().map_err(|error| Error::internal(format!("cannot start the command: {error}")))?;
     Ok((child, namespace))
 }
 
@@ -116,6 +130,7 @@ async fn start(host: &Host, request: &Request, number: u64) -> Result<(Child, Ar
 struct Control {
     namespace: Arc<Namespace>,
     number: u64,
+    hangs_up: bool,
     terminal: bool,
 }
 
@@ -151,7 +166,7 @@ impl Control {
 async fn serve(mut child: Child, control: Control, channel: Channel<Msg>, handle: &Handle) {
     let id = channel.id();
     let (mut messages, writer) = channel.split();
-    let mut input = Input { pipe: child.stdin.take(), waiting: VecDeque::new(), ended: false };
+    let mut input = Input { pipe: child.stdin.take(), waiting: Spool::default(), ended: false };
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (mut to_stdout, mut to_stderr) = (writer.make_writer(), writer.make_writer_ext(Some(1)));
     let output = async { tokio::join!(pass(stdout, &mut to_stdout), pass(stderr, &mut to_stderr)) };
@@ -161,10 +176,9 @@ async fn serve(mut child: Child, control: Control, channel: Channel<Msg>, handle
     let (mut drained, mut reported) = (false, false);
     loop {
         tokio::select! {
-            message = next(&mut messages), if input.has_room() => match message {
+            message = messages.wait() => match message {
                 None | Some(ChannelMsg::Close) => {
-                    // As with sshd, a terminal hangs up, and a command without one goes on.
-                    if control.terminal && status.is_none() {
+                    if control.hangs_up && status.is_none() {
                         control.signal("HUP");
                     }
                     break;
@@ -193,14 +207,9 @@ async fn serve(mut child: Child, control: Control, channel: Channel<Msg>, handle
     let _ = handle.close(id).await;
 }
 
-/// The next message of the client; nothing when the connection is gone.
-async fn next(messages: &mut ChannelReadHalf) -> Option<ChannelMsg> {
-    messages.wait().await
-}
-
 fn act(message: ChannelMsg, control: &Control, input: &mut Input) {
     match message {
-        ChannelMsg::Data { data } => input.waiting.push_back(data),
+        ChannelMsg::Data { data } if input.pipe.is_some() && !data.is_empty() => input.waiting.push(data),
         ChannelMsg::Eof => input.ended = true,
         ChannelMsg::Signal { signal } => {
             if let Some(name) = name_of(&signal) {
@@ -214,41 +223,33 @@ fn act(message: ChannelMsg, control: &Control, input: &mut Input) {
     }
 }
 
-/// What the client has sent and the process has not read yet.
+/// The input of the process.
 struct Input {
     pipe: Option<ChildStdin>,
-    waiting: VecDeque<Bytes>,
+    waiting: Spool,
     ended: bool,
 }
 
 impl Input {
-    fn has_room(&self) -> bool {
-        self.waiting.len() < MAX_WAITING
-    }
-
     fn has_work(&self) -> bool {
         self.pipe.is_some() && (self.ended || !self.waiting.is_empty())
     }
 
     /// Writes what the pipe takes; closes it after the last byte. May be cancelled at any time.
     async fn pass_on(&mut self) {
-        let (Some(pipe), Some(data)) = (self.pipe.as_mut(), self.waiting.front_mut()) else {
+        let (Some(pipe), Some(data)) = (self.pipe.as_mut(), self.waiting.front()) else {
             if self.ended {
                 self.pipe = None;
             }
             return;
         };
         match pipe.write(data).await {
-            Ok(size) => data.advance(size),
+            Ok(size) => self.waiting.advance(size),
             Err(_) => {
                 // The process does not read any more: what follows is dropped, as sshd does.
                 self.pipe = None;
                 self.waiting.clear();
-                return;
             }
-        }
-        if data.is_empty() {
-            self.waiting.pop_front();
         }
     }
 }
@@ -296,7 +297,9 @@ fn name_of(signal: &Sig) -> Option<&'static str> {
     match signal {
         Sig::Custom(name) if name == "USR2" => Some("USR2"),
         Sig::Custom(_) => None,
-        known => SIGNALS.iter().find(|(_, _, signal)| discriminant(signal) == discriminant(known)).map(|row| row.1),
+        known => {
+            SIGNALS.iter().find(|(_, _, signal)| discriminant(signal) == discriminant(known)).map(|row| row.1)
+        }
     }
 }
 
@@ -306,8 +309,14 @@ mod tests {
 
     #[test]
     fn terminals_are_made_safe() {
-        assert_eq!(Terminal::new("xterm-256color", 50, 0), Terminal { kind: "xterm-256color".into(), rows: 50, columns: 80 });
-        assert_eq!(Terminal::new("x;reboot", 0, u32::MAX), Terminal { kind: "xterm".into(), rows: 24, columns: 10_000 });
+        assert_eq!(
+            Terminal::new("xterm-256color", 50, 0),
+            Terminal { kind: "xterm-256color".into(), rows: 50, columns: 80 }
+        );
+        assert_eq!(
+            Terminal::new("x;reboot", 0, u32::MAX),
+            Terminal { kind: "xterm".into(), rows: 24, columns: 10_000 }
+        );
     }
 
     #[test]

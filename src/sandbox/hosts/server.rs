@@ -6,11 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use russh::keys::PrivateKey;
-use russh::server::{Auth, ChannelOpenHandle, Config, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
+use russh::server::{
+    Auth, ChannelOpenHandle, Config, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey,
+};
 use russh::{Channel, ChannelId, MethodKind, MethodSet, Pty};
 use tokio::net::TcpStream;
 
 use super::host::Host;
+use super::process::{self, Program, Request};
 use super::session;
 
 /// How long a rejected key takes; nobody guesses keys on loopback.
@@ -51,7 +54,12 @@ impl Connection {
     /// Serves the connection until the client leaves or the host is halted.
     pub(super) async fn serve(self, stream: TcpStream, config: Arc<Config>) {
         let halted = self.host.halted().clone();
-        let Some(Ok(running)) = halted.run_until_cancelled(russh::server::run_stream(config, stream, self)).await else {
+        // Who connects is about to run something: the namespaces are set up while keys are exchanged.
+        let host = self.host.clone();
+        tokio::spawn(async move { host.namespace().await.map(drop) });
+        let Some(Ok(running)) =
+            halted.run_until_cancelled(russh::server::run_stream(config, stream, self)).await
+        else {
             return;
         };
         let handle = running.handle();
@@ -66,7 +74,11 @@ impl Connection {
 impl Handler for Connection {
     type Error = russh::Error;
 
-    async fn auth_publickey_offered(&mut self, user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, russh::Error> {
+    async fn auth_publickey_offered(
+        &mut self,
+        user: &str,
+        offer: PublicKeyOffer<'_>,
+    ) -> Result<Auth, russh::Error> {
         let admitted = self.host.admits(user, offer.public_key).await;
         Ok(if admitted { Auth::Accept } else { Auth::reject() })
     }
@@ -85,11 +97,41 @@ impl Handler for Connection {
         reply: ChannelOpenHandle,
         session: &mut Session,
     ) -> Result<(), russh::Error> {
-        let Some(account) = self.account.as_deref().and_then(|name| self.host.account(name)) else { return Ok(()) };
+        let Some(account) = self.account.as_deref().and_then(|name| self.host.account(name)) else {
+            return Ok(());
+        };
         reply.accept().await;
         let (host, halted) = (self.host.clone(), self.host.halted().clone());
         let serving = session::serve(host, account.clone(), self.peer, channel, session.handle());
         tokio::spawn(async move { halted.run_until_cancelled(serving).await });
+        Ok(())
+    }
+
+    async fn channel_open_direct_tcpip(
+        &mut self,
+        channel: Channel<Msg>,
+        host_to_connect: &str,
+        port_to_connect: u32,
+        _originator_address: &str,
+        _originator_port: u32,
+        reply: ChannelOpenHandle,
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        let account = self.account.as_deref().and_then(|name| self.host.account(name));
+        let (Some(account), Ok(port)) = (account, u16::try_from(port_to_connect)) else { return Ok(()) };
+        // The name becomes part of a path of the shell: nothing but a host name may.
+        let name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '_');
+        if host_to_connect.is_empty() || !host_to_connect.chars().all(name) {
+            return Ok(());
+        }
+        reply.accept().await;
+        let (host, halted) = (self.host.clone(), self.host.halted().clone());
+        let (account, handle) = (account.clone(), session.handle());
+        let program = Program::Forward(host_to_connect.to_string(), port);
+        let request = Request { program, environment: Vec::new(), terminal: None, account };
+        tokio::spawn(async move {
+            halted.run_until_cancelled(process::run(&host, request, channel, &handle)).await
+        });
         Ok(())
     }
 
@@ -117,7 +159,11 @@ impl Handler for Connection {
         _value: &str,
         session: &mut Session,
     ) -> Result<(), russh::Error> {
-        if session::accepts_variable(name) { session.channel_success(channel) } else { session.channel_failure(channel) }
+        if session::accepts_variable(name) {
+            session.channel_success(channel)
+        } else {
+            session.channel_failure(channel)
+        }
     }
 
     async fn shell_request(&mut self, channel: ChannelId, session: &mut Session) -> Result<(), russh::Error> {

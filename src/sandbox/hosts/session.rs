@@ -21,12 +21,19 @@ const MAX_VARIABLE: usize = 64 * 1024;
 pub(super) fn accepts_variable(name: &str) -> bool {
     let mut letters = name.chars();
     let starts = letters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
-    let steers = name.starts_with("LD_") || matches!(name, "PATH" | "IFS" | "ENV" | "BASH_ENV" | "SHELLOPTS" | "HOME");
+    let steers =
+        name.starts_with("LD_") || matches!(name, "PATH" | "IFS" | "ENV" | "BASH_ENV" | "SHELLOPTS" | "HOME");
     starts && letters.all(|c| c.is_ascii_alphanumeric() || c == '_') && !steers
 }
 
 /// Serves a session channel until it is closed.
-pub(super) async fn serve(host: Arc<Host>, account: Account, peer: SocketAddr, mut channel: Channel<Msg>, handle: Handle) {
+pub(super) async fn serve(
+    host: Arc<Host>,
+    account: Account,
+    peer: SocketAddr,
+    mut channel: Channel<Msg>,
+    handle: Handle,
+) {
     let spec = host.spec();
     let mut environment = vec![
         ("SSH_CLIENT".to_string(), format!("{} {} {}", peer.ip(), peer.port(), spec.port)),

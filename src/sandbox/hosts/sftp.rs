@@ -153,9 +153,11 @@ fn open(tree: &Tree, path: &str, flags: OpenFlags, permissions: u32) -> nix::Res
     }
     let file = match tree.file(path, how, Mode::empty()) {
         // It exists, but as a link to what does not.
-        Err(Errno::ENOENT) if flags.contains(OpenFlags::CREATE) => {
-            tree.file(path, how | OFlag::O_CREAT, Mode::from_bits_truncate(permissions & PERMISSIONS & !UMASK))?
-        }
+        Err(Errno::ENOENT) if flags.contains(OpenFlags::CREATE) => tree.file(
+            path,
+            how | OFlag::O_CREAT,
+            Mode::from_bits_truncate(permissions & PERMISSIONS & !UMASK),
+        )?,
         result => result?,
     };
     if flags.contains(OpenFlags::TRUNCATE) && flags.contains(OpenFlags::WRITE) {
@@ -190,7 +192,11 @@ impl Handler for Sftp {
         StatusCode::OpUnsupported.into()
     }
 
-    async fn init(&mut self, _version: u32, _offered: HashMap<String, String>) -> Result<Version, StatusReply> {
+    async fn init(
+        &mut self,
+        _version: u32,
+        _offered: HashMap<String, String>,
+    ) -> Result<Version, StatusReply> {
         let mut version = Version::new();
         version.extensions = EXTENSIONS.map(|(name, data)| (name.to_string(), data.to_string())).into();
         Ok(version)
@@ -205,7 +211,8 @@ impl Handler for Sftp {
     ) -> Result<Handle, StatusReply> {
         let path = self.path(&filename);
         let permissions = attrs.permissions.unwrap_or(0o666);
-        let file = self.files.with(move |tree| open(tree, &path, pflags, permissions)).await.map_err(reply)?;
+        let file =
+            self.files.with(move |tree| open(tree, &path, pflags, permissions)).await.map_err(reply)?;
         self.keep(id, Open::File(Arc::new(file)))
     }
 
@@ -234,7 +241,13 @@ impl Handler for Sftp {
         Ok(Data { id, data })
     }
 
-    async fn write(&mut self, id: u32, handle: String, offset: u64, data: Vec<u8>) -> Result<Status, StatusReply> {
+    async fn write(
+        &mut self,
+        id: u32,
+        handle: String,
+        offset: u64,
+        data: Vec<u8>,
+    ) -> Result<Status, StatusReply> {
         let file = self.file(&handle)?;
         self.change(id, move |_| file.write_all_at(&data, offset).map_err(super::tree::errno)).await
     }
@@ -261,7 +274,12 @@ impl Handler for Sftp {
         self.change(id, move |tree| set_attributes(tree, tree.resolve(&path, true)?, &attrs)).await
     }
 
-    async fn fsetstat(&mut self, id: u32, handle: String, attrs: FileAttributes) -> Result<Status, StatusReply> {
+    async fn fsetstat(
+        &mut self,
+        id: u32,
+        handle: String,
+        attrs: FileAttributes,
+    ) -> Result<Status, StatusReply> {
         let file = self.file(&handle)?;
         self.change(id, move |tree| set_attributes(tree, &*file, &attrs)).await
     }
@@ -337,7 +355,12 @@ impl Handler for Sftp {
         .await
     }
 
-    async fn symlink(&mut self, id: u32, linkpath: String, targetpath: String) -> Result<Status, StatusReply> {
+    async fn symlink(
+        &mut self,
+        id: u32,
+        linkpath: String,
+        targetpath: String,
+    ) -> Result<Status, StatusReply> {
         // OpenSSH sends the target first, against the draft, and everybody has to follow.
         let (target, link) = (linkpath, self.path(&targetpath));
         self.change(id, move |tree| {
@@ -396,7 +419,12 @@ impl Fields<'_> {
 }
 
 fn ok(id: u32) -> Status {
-    Status { id, status_code: StatusCode::Ok, error_message: "Success".to_string(), language_tag: "en".to_string() }
+    Status {
+        id,
+        status_code: StatusCode::Ok,
+        error_message: "Success".to_string(),
+        language_tag: "en".to_string(),
+    }
 }
 
 /// The status that OpenSSH's server answers with for an error of the system.

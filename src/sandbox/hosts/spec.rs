@@ -43,8 +43,12 @@ pub struct HostSpec {
 impl HostSpec {
     /// The name the host gives itself: `ip-10-0-1-23` for 10.0.1.23.
     pub(super) fn hostname(&self) -> String {
-        let address: String =
-            self.private_ip.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(50).collect();
+        let address: String = self
+            .private_ip
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+            .take(50)
+            .collect();
         format!("ip-{address}")
     }
 

@@ -30,10 +30,12 @@ impl Stage {
     }
 
     fn new(change: impl FnOnce(&mut HostSpec)) -> Stage {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let key = folder.path().join("key");
-        let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status();
+        let made =
+            Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status();
         assert!(made.unwrap().success());
         let public = std::fs::read_to_string(key.with_extension("pub")).unwrap();
         let (address, port) = free_address();
@@ -194,6 +196,10 @@ fn input_reaches_the_command_and_ends() {
     let input: Vec<u8> = (0..3_000_000u32).map(|n| (n % 251) as u8).collect();
     let output = stage.ssh_with_input("cat", &input);
     assert!(output.stdout == input, "{} of {} bytes came back", output.stdout.len(), input.len());
+    // More than any buffer on the way holds, to a process that stops reading when nobody reads from it.
+    let much = vec![b'x'; 40_000_000];
+    let output = stage.ssh_with_input("sleep 0.5; cat", &much);
+    assert!(output.stdout == much, "{} of {} bytes came back", output.stdout.len(), much.len());
     // A command that does not read its input does not hang its client.
     assert!(stage.ssh_with_input("true", &input).status.success());
 }
@@ -210,11 +216,24 @@ fn a_host_looks_like_an_ubuntu_instance() {
     assert_eq!(stage.out("X=1; export X; sudo sh -c 'echo [$X]'; sudo -E sh -c 'echo [$X]'"), "[]\n[1]");
     assert_eq!(stage.out("sudo -u ubuntu -H -- sh -c 'echo $HOME'"), "/home/ubuntu");
     assert_eq!(stage.out("sudo sh -c 'id -u'"), "0");
-    assert!(stage.ssh("sudo mkdir -p /opt/app && sudo chown ubuntu:ubuntu /opt/app && touch /opt/app/x").status.success());
+    assert!(
+        stage
+            .ssh("sudo mkdir -p /opt/app && sudo chown ubuntu:ubuntu /opt/app && touch /opt/app/x")
+            .status
+            .success()
+    );
     assert!(!stage.ssh("sudo chown nosuch /opt/app").status.success());
-    assert_eq!(stage.out("sudo useradd -m deploy && sudo chown deploy: /opt/app && ls -d /home/deploy"), "/home/deploy");
+    assert_eq!(
+        stage.out("sudo useradd -m deploy && sudo chown deploy: /opt/app && ls -d /home/deploy"),
+        "/home/deploy"
+    );
     assert_eq!(stage.ssh("systemctl is-active nginx").status.code(), Some(3));
-    assert_eq!(stage.out("sudo systemctl enable --now nginx; systemctl is-active nginx; systemctl is-enabled nginx.service"), "active\nenabled");
+    assert_eq!(
+        stage.out(
+            "sudo systemctl enable --now nginx; systemctl is-active nginx; systemctl is-enabled nginx.service"
+        ),
+        "active\nenabled"
+    );
     assert!(stage.out("sudo apt-get update && sudo apt-get install -y nginx").contains("Setting up nginx"));
     assert!(stage.out("cat /var/log/sandbox-commands.log").contains("apt-get install -y nginx"));
     assert_eq!(stage.out("awk 'BEGIN { print 1 }'; mktemp -d >/dev/null && echo made"), "1\nmade");
@@ -233,15 +252,59 @@ fn a_background_process_lives_on_in_the_next_command() {
 }
 
 #[test]
+fn a_forwarded_port_reaches_what_the_host_serves() {
+    let stage = Stage::up(|_| {});
+    stage.out("nohup perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(Listen => 1, LocalAddr => q(127.0.0.1:80)) or die; open F, q(>up); $c = $s->accept; $l = <$c>; print $c qq(got $l)' >log 2>&1 &");
+    until("the server is up", || stage.ssh("test -e up").status.success());
+    let (address, port) = free_address();
+    let mut forward = stage
+        .client("ssh")
+        .args([
+            "-N",
+            "-o",
+            "ExitOnForwardFailure=yes",
+            "-L",
+            &format!("{address}:{port}:localhost:80"),
+            &stage.target(),
+        ])
+        .spawn()
+        .unwrap();
+    let mut stream = None;
+    until("the forward is up", || {
+        stream = TcpStream::connect((address, port)).ok();
+        stream.is_some()
+    });
+    let mut stream = stream.unwrap();
+    stream.write_all(b"this\n").unwrap();
+    let mut answer = String::new();
+    std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
+    assert_eq!(answer, "got this\n");
+    forward.kill().unwrap();
+    forward.wait().unwrap();
+}
+
+#[test]
 fn a_terminal_is_a_terminal() {
     let stage = Stage::up(|_| {});
-    let output = stage.client("ssh").args(["-tt", &stage.target(), "tty; echo $TERM; stty size; exit 3"]).env("TERM", "vt100").output().unwrap();
+    let output = stage
+        .client("ssh")
+        .args(["-tt", &stage.target(), "tty; echo $TERM; stty size; exit 3"])
+        .env("TERM", "vt100")
+        .output()
+        .unwrap();
     let text = String::from_utf8_lossy(&output.stdout).replace('\r', "");
     assert!(text.starts_with("/dev/pts/"), "{output:?}");
     assert!(text.contains("vt100\n24 80"), "{output:?}");
     assert_eq!(output.status.code(), Some(3));
     // A login shell on a terminal, spoken to through it.
-    let mut child = stage.client("ssh").args(["-tt", &stage.target()]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = stage
+        .client("ssh")
+        .args(["-tt", &stage.target()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     child.stdin.take().unwrap().write_all(b"echo $((6*7)) $-\nexit 4\n").unwrap();
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).to_string();
@@ -252,7 +315,13 @@ fn a_terminal_is_a_terminal() {
 #[test]
 fn a_terminal_that_hangs_up_ends_what_runs_on_it() {
     let stage = Stage::up(|_| {});
-    let mut child = stage.client("ssh").args(["-tt", &stage.target(), "echo $$ > /tmp/pid; sleep 1000"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut child = stage
+        .client("ssh")
+        .args(["-tt", &stage.target(), "echo $$ > /tmp/pid; sleep 1000"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     until("the command runs", || stage.ssh("test -s /tmp/pid").status.success());
     child.kill().unwrap();
     child.wait().unwrap();
@@ -286,13 +355,23 @@ fn sftp_and_scp_see_what_commands_see() {
         local = local.display()
     ));
     // The last command fails on purpose: its name tells how far the batch came.
-    let text = String::from_utf8_lossy(&output.stdout).to_string() + &String::from_utf8_lossy(&output.stderr);
+    let text =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(text.contains("/home/ubuntu") && text.contains("empty-not-there"), "{text}");
     assert_eq!(std::fs::read(stage.folder.path().join("upload.back")).unwrap().len(), 700_000);
-    assert_eq!(stage.out("stat -c '%U %s' data/b; ls data; test -O data/b && echo mine"), "ubuntu 700000\nb\nmine");
+    assert_eq!(
+        stage.out("stat -c '%U %s' data/b; ls data; test -O data/b && echo mine"),
+        "ubuntu 700000\nb\nmine"
+    );
     stage.out("echo x >> data/b; rm data/b; rmdir data");
 
-    let copied = stage.client("scp").args(["-rp"]).arg(&local).arg(format!("{}:renamed", stage.target())).output().unwrap();
+    let copied = stage
+        .client("scp")
+        .args(["-rp"])
+        .arg(&local)
+        .arg(format!("{}:renamed", stage.target()))
+        .output()
+        .unwrap();
     assert!(copied.status.success(), "{copied:?}");
     assert_eq!(stage.out("wc -c < renamed"), "700000");
     let listed = stage.sftp("ls /usr/local/bin\nls -l /etc/passwd\n");
@@ -305,12 +384,27 @@ fn sftp_does_not_leave_the_host() {
     let secret = stage.folder.path().join("secret");
     std::fs::write(&secret, "outside").unwrap();
     let outside = stage.folder.path().display().to_string();
-    stage.out(&format!("ln -s {outside} out; ln -s {outside}/secret file; ln -s ../../../../../../../../../.. up"));
-    for path in ["out/secret", "file", &format!("up{outside}/secret"), &format!("{outside}/secret"), "/proc/1/root/etc/shadow", "/proc/kcore"] {
+    stage.out(&format!(
+        "ln -s {outside} out; ln -s {outside}/secret file; ln -s ../../../../../../../../../.. up"
+    ));
+    for path in [
+        "out/secret",
+        "file",
+        &format!("up{outside}/secret"),
+        &format!("{outside}/secret"),
+        "/proc/1/root/etc/shadow",
+        "/proc/kcore",
+    ] {
         let got = stage.sftp(&format!("get {path} {outside}/got\n"));
         assert!(!got.status.success(), "{path}: {got:?}");
     }
-    for path in ["out/written", "/usr/bin/written", "/proc/sys/kernel/hostname", "/dev/written", "/run/sandbox/session.sh"] {
+    for path in [
+        "out/written",
+        "/usr/bin/written",
+        "/proc/sys/kernel/hostname",
+        "/dev/written",
+        "/run/sandbox/session.sh",
+    ] {
         let put = stage.sftp(&format!("put {outside}/secret {path}\n"));
         assert!(!put.status.success(), "{path}: {put:?}");
     }
@@ -321,11 +415,29 @@ fn sftp_does_not_leave_the_host() {
 fn only_the_right_key_and_user_get_in() {
     let stage = Stage::up(|_| {});
     let other = stage.folder.path().join("other");
-    assert!(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&other).status().unwrap().success());
-    let with_other = || Command::new("ssh").args(["-F", "none"]).args(stage.options(&other)).arg(stage.target()).arg("true").output().unwrap();
+    assert!(
+        Command::new("ssh-keygen")
+            .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+            .arg(&other)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let with_other = || {
+        Command::new("ssh")
+            .args(["-F", "none"])
+            .args(stage.options(&other))
+            .arg(stage.target())
+            .arg("true")
+            .output()
+            .unwrap()
+    };
     let refused = with_other();
     assert_eq!(refused.status.code(), Some(255));
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("Permission denied (publickey)"), "{refused:?}");
+    assert!(
+        String::from_utf8_lossy(&refused.stderr).contains("Permission denied (publickey)"),
+        "{refused:?}"
+    );
     let root = stage.client("ssh").arg(format!("root@{}", stage.spec.address)).arg("true").output().unwrap();
     assert_eq!(root.status.code(), Some(255));
     // A key that is added inside counts from then on.
@@ -395,17 +507,52 @@ fn removing_everything_inside_harms_nothing_outside() {
     let outside = stage.folder.path().join("outside");
     std::fs::write(&outside, "still here").unwrap();
     let usr = std::fs::read_dir("/usr/bin").unwrap().count();
-    stage.ssh("sudo rm -rf / --no-preserve-root; sudo sh -c 'rm -rf /usr/* /etc/* /run/sandbox /dev/* /proc/*'");
+    stage.ssh(
+        "sudo rm -rf / --no-preserve-root; sudo sh -c 'rm -rf /usr/* /etc/* /run/sandbox /dev/* /proc/*'",
+    );
     assert_eq!(std::fs::read(&outside).unwrap(), b"still here");
     assert_eq!(std::fs::read_dir("/usr/bin").unwrap().count(), usr);
     assert!(Path::new("/etc/passwd").exists() && Path::new("/dev/null").exists());
     assert!(stage.machine().join("runtime/session.sh").exists());
-    // The host's own files are gone, as they would be, and it is still a host.
+    // The host has lost what was its own.
     assert_eq!(stage.out("ls /etc/passwd 2>/dev/null || echo gone"), "gone");
     stage.halt();
     stage.boot();
     stage.wait_for_port();
-    assert_eq!(stage.out("echo back"), "back");
+    assert_eq!(stage.out("ls /etc/passwd 2>/dev/null || echo gone"), "gone");
+}
+
+#[test]
+fn a_host_cannot_change_what_enters_it() {
+    let stage = Stage::up(|_| {});
+    for command in [
+        "mv /run /moved",
+        "mv /run/sandbox /moved",
+        "mv /etc /moved",
+        "rm /etc/ld.so.preload",
+        "sh -c 'echo /tmp/x.so > /etc/ld.so.preload'",
+        "rm -r /etc/ld.so.cache",
+        "mv /lib64 /moved",
+        "mv /lib /moved",
+        "mv /usr /moved",
+        "mv /bin /moved",
+    ] {
+        assert!(!stage.ssh(&format!("sudo {command}")).status.success(), "{command}");
+    }
+    // Nor what is mounted at its next boot: links in the place of folders are replaced.
+    stage.halt();
+    let rootfs = stage.machine().join("rootfs");
+    let outside = stage.folder.path().join("outside");
+    std::fs::create_dir(&outside).unwrap();
+    for name in ["run", "usr", "proc", "dev", "lib", ".outside", "opt"] {
+        let path = rootfs.join(name);
+        let _ = std::fs::remove_dir_all(&path);
+        std::os::unix::fs::symlink(&outside, &path).unwrap();
+    }
+    stage.boot();
+    stage.wait_for_port();
+    assert_eq!(stage.out("sudo touch /run/x /opt/x; echo back"), "back");
+    assert!(std::fs::read_dir(&outside).unwrap().next().is_none());
 }
 
 #[test]
@@ -414,7 +561,12 @@ fn nothing_of_the_machine_is_visible_inside() {
     let home = std::env::var("HOME").unwrap();
     let secret = stage.folder.path().join("id_ed25519");
     std::fs::write(&secret, "private").unwrap();
-    for path in [format!("{home}/.ssh/id_ed25519"), secret.display().to_string(), "/etc/shadow".to_string(), "/proc/1/root/etc/shadow".to_string()] {
+    for path in [
+        format!("{home}/.ssh/id_ed25519"),
+        secret.display().to_string(),
+        "/etc/shadow".to_string(),
+        "/proc/1/root/etc/shadow".to_string(),
+    ] {
         assert!(!stage.ssh(&format!("sudo cat {path}")).status.success(), "{path}");
     }
     if home != "/root" {
@@ -425,7 +577,21 @@ fn nothing_of_the_machine_is_visible_inside() {
     assert_eq!(stage.out("cat /proc/1/comm"), "sh");
     assert!(stage.out("ls /proc/self/fd | wc -l").parse::<usize>().unwrap() <= 4);
     // No way back: no mounts, no namespaces, no devices, no capabilities that would give one.
-    for command in ["mount -t tmpfs none /mnt", "mount -o remount,rw /usr", "umount /usr", "unshare -Ur true", "mknod /tmp/disk b 8 0", "touch /usr/bin/x", "touch /run/sandbox/x", "chroot / true", "nsenter -t 1 -m true", "sh -c 'echo x > /proc/sys/kernel/core_pattern'", "sh -c 'echo 1 > /proc/sys/user/max_user_namespaces'", "cat /proc/kcore", "dmesg -C"] {
+    for command in [
+        "mount -t tmpfs none /mnt",
+        "mount -o remount,rw /usr",
+        "umount /usr",
+        "unshare -Ur true",
+        "mknod /tmp/disk b 8 0",
+        "touch /usr/bin/x",
+        "touch /run/sandbox/x",
+        "chroot / true",
+        "nsenter -t 1 -m true",
+        "sh -c 'echo x > /proc/sys/kernel/core_pattern'",
+        "sh -c 'echo 1 > /proc/sys/user/max_user_namespaces'",
+        "cat /proc/kcore",
+        "dmesg -C",
+    ] {
         assert!(!stage.ssh(&format!("sudo {command}")).status.success(), "{command}");
     }
     assert_eq!(stage.out("grep NoNewPrivs /proc/self/status | cut -f2"), "1");
@@ -444,7 +610,9 @@ fn the_machine_cannot_be_reached_by_network() {
     let port = listener.local_addr().unwrap().port();
     assert!(TcpStream::connect(("127.0.0.1", port)).is_ok());
     assert!(!stage.ssh(&format!("cat < /dev/tcp/127.0.0.1/{port}")).status.success());
-    assert!(!stage.ssh(&format!("cat < /dev/tcp/{}/{}", stage.spec.address, stage.spec.port)).status.success());
+    assert!(
+        !stage.ssh(&format!("cat < /dev/tcp/{}/{}", stage.spec.address, stage.spec.port)).status.success()
+    );
     assert_eq!(stage.out("cat /proc/net/dev | tail -n +3 | cut -d: -f1 | tr -d ' '"), "lo");
 }
 
@@ -472,6 +640,41 @@ fn nothing_runs_after_a_shutdown_or_a_drop() {
     let mut stage = stage;
     stage.hosts = Hosts::new(stage.runtime.handle().clone());
     until("the dropped host is gone", || !inhabited(&machine));
+}
+
+/// Not a test by itself: what the next test starts in a process of its own, and kills.
+#[test]
+fn a_process_to_kill() {
+    let Ok(mark) = std::env::var(MARK) else { return };
+    let stage = Stage::up(|spec| spec.folder = PathBuf::from(&mark).with_extension("host"));
+    stage.out("setsid nohup sleep 1000 >/dev/null 2>&1 &");
+    std::fs::write(mark, "").unwrap();
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Where the process to kill says that its host is up.
+const MARK: &str = "SPOT_TEST_HOST_MARK";
+
+#[test]
+fn nothing_runs_after_spot_was_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mark = folder.path().join("up");
+    let (_, module) = module_path!().split_once("::").unwrap();
+    let mut process = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", &format!("{module}::a_process_to_kill")])
+        .env(MARK, &mark)
+        .env("TMPDIR", folder.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    until("the host is up", || mark.exists());
+    let machine = mark.with_extension("host").join("machine");
+    assert!(inhabited(&machine));
+    process.kill().unwrap();
+    process.wait().unwrap();
+    until("the host is gone", || !inhabited(&machine));
 }
 
 #[test]

@@ -86,7 +86,11 @@ impl Tree {
             SFlag::S_IFDIR => return Err(Errno::EISDIR),
             _ => return Err(Errno::EACCES),
         }
-        if flags.intersects(OFlag::O_WRONLY | OFlag::O_RDWR) { self.require_own(&stat)? } else { self.require_readable(&stat)? }
+        if flags.intersects(OFlag::O_WRONLY | OFlag::O_RDWR) {
+            self.require_own(&stat)?
+        } else {
+            self.require_readable(&stat)?
+        }
         Ok(File::from(file))
     }
 
@@ -121,7 +125,8 @@ impl Tree {
             Err(Errno::ENOENT) => {
                 let path = path.trim_end_matches('/');
                 let (folder, name) = path.rsplit_once('/').unwrap_or((".", path));
-                let folder = self.path_of(&self.resolve(if folder.is_empty() { "/" } else { folder }, true)?)?;
+                let folder =
+                    self.path_of(&self.resolve(if folder.is_empty() { "/" } else { folder }, true)?)?;
                 Ok(format!("{}/{name}", folder.trim_end_matches('/')))
             }
             Err(error) => Err(error),

@@ -32,8 +32,9 @@ impl UserData {
         if data.starts_with(b"#!") {
             return Ok(UserData::Script(data));
         }
-        let text = std::str::from_utf8(&data)
-            .map_err(|_| Error::config("user data is neither text nor gzip").with_hint("expected `#cloud-config` or `#!`"))?;
+        let text = std::str::from_utf8(&data).map_err(|_| {
+            Error::config("user data is neither text nor gzip").with_hint("expected `#cloud-config` or `#!`")
+        })?;
         let first = text.lines().next().unwrap_or_default().trim_end();
         if first == "#cloud-config" {
             return CloudConfig::parse(text).map(UserData::Config);
@@ -78,7 +79,10 @@ mod tests {
         let script = b"#!/bin/sh\necho\n";
         assert_eq!(UserData::parse(Some(script)).unwrap(), UserData::Script(script.to_vec()));
         assert_eq!(UserData::parse(Some(&gzip(script))).unwrap(), UserData::Script(script.to_vec()));
-        assert!(matches!(UserData::parse(Some(b"#cloud-config\nruncmd: [ls]\n")).unwrap(), UserData::Config(_)));
+        assert!(matches!(
+            UserData::parse(Some(b"#cloud-config\nruncmd: [ls]\n")).unwrap(),
+            UserData::Config(_)
+        ));
     }
 
     #[test]

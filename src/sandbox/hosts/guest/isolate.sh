@@ -21,7 +21,7 @@ done
 name=$1
 shift
 
-mount -n -c --bind rootfs rootfs
+mount -n -c -o bind,nosuid,nodev rootfs rootfs
 cd -P ./rootfs
 
 # The files may have been changed by whoever used the host: a mount point must be a real folder.
@@ -38,34 +38,32 @@ for path in usr proc dev run run/sandbox etc etc/ssl tmp var var/log home root o
 chmod 755 . usr proc dev run etc var home opt
 chmod 1777 tmp
 
-shared=
-mount -n -c --rbind /usr usr
+# Entering programs run with capabilities until they have given them up, so what they are loaded from
+# must be out of reach: a mount point can be neither removed nor renamed by a host.
+bind() { mount -n -c -o "$1" "$2" "$3"; }
+bind bind,nosuid,nodev etc etc
+bind bind,nosuid,nodev run run
+bind rbind,ro,nosuid,nodev /usr usr
 for path in bin sbin lib lib32 lib64 libx32; do
-    if [ -L "/$path" ]; then
-        [ -L "$path" ] || { rm -rf "$path"; cp -P "/$path" "$path"; }
-    elif [ -d "/$path" ]; then
-        folder "$path"
-        mount -n -c --rbind "/$path" "$path"
-        shared="$shared /$path"
-    fi
+    [ -d "/$path" ] || continue
+    folder "$path"
+    bind rbind,ro,nosuid,nodev "/$path" "$path"
 done
-# Without these, half of the programs in /usr do not find their parts. /etc/ld.so.preload is covered
-# so that nobody can slip a library into the programs that enter the host.
+# Without these, half of the programs in /usr do not find their parts.
 for path in etc/alternatives etc/ssl/certs etc/ld.so.cache; do
     if [ -d "/$path" ]; then folder "$path"; elif [ -e "/$path" ]; then plain "$path"; else continue; fi
-    mount -n -c --bind "/$path" "$path"
-    shared="$shared /$path"
+    bind bind,ro,nosuid,nodev "/$path" "$path"
 done
 plain etc/ld.so.preload
-mount -n -c --bind ../runtime/empty etc/ld.so.preload
-mount -n -c --bind ../runtime run/sandbox
-mount -n -c --bind ../local usr/local
+bind bind,ro,nosuid,nodev ../runtime/empty etc/ld.so.preload
+bind bind,ro,nosuid,nodev ../runtime run/sandbox
+bind bind,nosuid,nodev ../local usr/local
 
 mount -n -c -t proc -o nosuid,nodev,noexec proc proc
 mount -n -c -t tmpfs -o mode=755,size=64m,nosuid tmpfs dev
 for path in null zero full random urandom tty; do
     : >"dev/$path"
-    mount -n -c --bind "/dev/$path" "dev/$path"
+    bind bind "/dev/$path" "dev/$path"
 done
 mkdir dev/pts dev/shm dev/sessions
 chmod 1777 dev/shm
@@ -81,17 +79,14 @@ cd /
 umount -n -l /.outside
 rmdir /.outside
 
-# An empty fstab of ours: the host's own /etc/fstab has no say in the options.
-remount() { mount -n -T /run/sandbox/empty -o "remount,bind,$1" "$2"; }
-remount nosuid,nodev /
-remount nosuid,nodev /usr/local
-remount ro,nosuid,nodev /run/sandbox
-remount ro,nosuid,nodev /etc/ld.so.preload
-for path in $shared; do remount ro,nosuid,nodev "$path"; done
+# What is mounted on the machine within its /usr has come along as it is there.
 while read -r _ _ _ _ path _; do
     case $path in
         /usr/local) ;;
-        /usr | /usr/*) remount ro,nosuid,nodev "$path" ;;
+        /usr/* | /lib/* | /lib64/* | /bin/* | /sbin/*)
+            # An empty fstab of ours: the host's own /etc/fstab has no say in the options.
+            mount -n -T /run/sandbox/empty -o remount,bind,ro,nosuid,nodev "$path"
+            ;;
     esac
 done </proc/self/mountinfo
 

@@ -1,6 +1,7 @@
 # Every command of a host starts here, inside its namespaces and without capabilities that matter.
 # session.sh KIND NUMBER USER HOME [NAME=VALUE]... -- ARGUMENTS
-# KIND: exec COMMAND · shell · terminal ROWS COLUMNS [COMMAND] · boot COMMAND · signal NAME · resize ROWS COLUMNS
+# KIND: exec COMMAND · shell · terminal ROWS COLUMNS [COMMAND] · forward HOST PORT · boot COMMAND, and for
+# a session that runs: signal NAME · resize ROWS COLUMNS
 # Only 0, 1 and 2 (and this file) may be open: an open descriptor of the outside would be a way out.
 for fd in /proc/self/fd/*; do
     case ${fd##*/} in
@@ -14,6 +15,9 @@ for fd in /proc/self/fd/*; do
     exec /bin/bash "$0" "$@"
 done
 umask 022
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export PATH
+[ -z "${BASH_VERSION-}" ] || set -o posix # the units of ulimit
 ulimit -c 0
 ulimit -n 8192 2>/dev/null
 ulimit -f 33554432 2>/dev/null # 16 GiB in blocks of 512 bytes
@@ -50,6 +54,11 @@ case $kind in
     exec)
         echo $$ >"$record" 2>/dev/null
         exec "$SHELL" -c "$1"
+        ;;
+    forward)
+        echo $$ >"$record" 2>/dev/null
+        # shellcheck disable=SC2016
+        exec /bin/bash -c 'exec 3<>"/dev/tcp/$1/$2" || exit 1; cat <&0 >&3 & cat <&3; kill $!' - "$1" "$2" 2>/dev/null
         ;;
     boot)
         exec >>/var/log/cloud-init-output.log 2>&1

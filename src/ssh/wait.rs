@@ -1,0 +1,115 @@
+//! Waiting until a new instance answers.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+
+use super::command::Command;
+use super::exec;
+use super::pool::{Attempts, Pool};
+use super::target::Target;
+use crate::error::{Error, Kind, Result};
+
+/// cloud-init writes `authorized_keys` some time after sshd is up: a rejected key is no verdict
+/// until this long after the first attempt.
+const KEY_PATIENCE: Duration = Duration::from_secs(60);
+/// The first pause between two attempts; each further one is half as long again.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Tries until a login succeeds and `true` runs. Returns how long that took.
+pub async fn wait(
+    pool: &Pool,
+    target: &Target,
+    limit: Duration,
+    on_attempt: &(dyn Fn(&str) + Send + Sync),
+) -> Result<Duration> {
+    let started = Instant::now();
+    let progress = Mutex::new(Progress { attempts: 0, last: None });
+    let trying = keep_trying(pool, target, started, &progress, on_attempt);
+    let ended = tokio::select! {
+        biased;
+        () = pool.cancel.cancelled() => return Err(Error::interrupted()),
+        ended = timeout(limit, trying) => ended,
+    };
+    match ended {
+        Ok(result) => result,
+        Err(_) => {
+            let progress = progress.into_inner().unwrap_or_else(PoisonError::into_inner);
+            Err(given_up(pool, target, limit, progress))
+        }
+    }
+}
+
+struct Progress {
+    attempts: u32,
+    last: Option<Error>,
+}
+
+async fn keep_trying(
+    pool: &Pool,
+    target: &Target,
+    started: Instant,
+    progress: &Mutex<Progress>,
+    on_attempt: &(dyn Fn(&str) + Send + Sync),
+) -> Result<Duration> {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let error = match attempt(pool, target).await {
+            Ok(()) => return Ok(started.elapsed()),
+            Err(error) => error,
+        };
+        on_attempt(error.message());
+        let young = error.code() == Some("KeyRejected") && started.elapsed() < KEY_PATIENCE;
+        if !error.is_retryable() && !young {
+            return Err(error);
+        }
+        note(progress, error);
+        // Drawn from the upper half, so that many hosts do not knock in step.
+        sleep(pause.mul_f64(rand::random_range(0.5..=1.0))).await;
+        pause = pause.mul_f64(1.5).min(LONGEST_PAUSE);
+    }
+}
+
+fn note(progress: &Mutex<Progress>, error: Error) {
+    let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+    progress.attempts += 1;
+    progress.last = Some(error);
+}
+
+async fn attempt(pool: &Pool, target: &Target) -> Result<()> {
+    let command = Command { timeout: Some(Duration::from_secs(30)), ..Command::new("true") };
+    match exec::run(pool, target, &command, Attempts::One, &|_, _| {}).await {
+        Ok(output) if output.ok() => Ok(()),
+        Ok(output) => {
+            let said = output.last_line().map(|line| format!(": {line}")).unwrap_or_default();
+            let message = format!("{target} lets us in, but `true` {}{said}", output.ending());
+            Err(Error::ssh(message).with_code("NotReady").retryable(true))
+        }
+        // `true` may be run as often as we like.
+        Err(error) if matches!(error.code(), Some("SessionLost" | "CommandTimeout" | "ExecRefused")) => {
+            Err(error.retryable(true))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn given_up(pool: &Pool, target: &Target, limit: Duration, progress: Progress) -> Error {
+    let attempts = progress.attempts;
+    let last = match &progress.last {
+        Some(error) => error.message().to_owned(),
+        None => "the first attempt did not come to an end".to_owned(),
+    };
+    let message =
+        format!("{target} was not ready for SSH within {limit:?} ({attempts} failed attempts); last: {last}");
+    let error = Error::new(Kind::Timeout, message)
+        .with_code("SshTimeout")
+        .with_hint(target.command_line(pool.keyring.shown(), pool.known.path()))
+        .retryable(true);
+    match progress.last {
+        Some(last) => error.with_source(last),
+        None => error,
+    }
+}

@@ -1,0 +1,104 @@
+//! The reference is up to date, and what the documentation shows works.
+
+use crate::spot::{Spot, code_blocks};
+use spot::{Host, Sandbox};
+
+fn root() -> &'static std::path::Path {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// `SPOT_BLESS=1 cargo test reference` writes docs/reference.md anew.
+#[test]
+fn the_reference_is_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let markdown = Host::builder().project(folder.path()).build().unwrap().reference().unwrap().markdown();
+    let path = root().join("docs/reference.md");
+    if std::env::var_os("SPOT_BLESS").is_some() {
+        std::fs::write(&path, &markdown).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(path).unwrap_or_default(), markdown, "run SPOT_BLESS=1 cargo test reference");
+}
+
+#[test]
+fn every_native_has_an_example_and_every_example_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let sandbox = Sandbox::start(folder.path()).unwrap();
+    let host = Host::builder()
+        .project(folder.path())
+        .sandbox(&sandbox)
+        .ui(std::sync::Arc::new(spot::ui::Recorder::with_answers(std::iter::repeat_n(spot::ui::Answer::Confirmed(true), 9))))
+        .build()
+        .unwrap();
+    let modules: Vec<String> = host.library().modules().unwrap().into_iter().map(|script| script.name).collect();
+    let mut wrong = Vec::new();
+    for function in host.reference().unwrap().functions {
+        let blocks = code_blocks(&function.text);
+        let is_native = !function.namespace.as_ref().is_some_and(|namespace| modules.contains(namespace));
+        if is_native && blocks.is_empty() {
+            wrong.push(format!("{} has no example", function.call));
+        }
+        for (_, language, body) in blocks {
+            let path = folder.path().join("example.rhai");
+            std::fs::write(&path, &body).unwrap();
+            let path = path.to_string_lossy();
+            let result = match language.as_str() {
+                "rhai" => host.run(&path, [""; 0]).map(drop),
+                // What needs hosts that run, or a person, is compiled; its free names are variables.
+                "rhai,no_run" => {
+                    std::fs::write(path.as_ref(), format!("let host = (); let hosts = [];\n{body}")).unwrap();
+                    host.check(&path)
+                }
+                other => panic!("{}: unknown language `{other}`", function.call),
+            };
+            if let Err(failure) = result {
+                wrong.push(format!("{}: {failure}", function.call));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_recipes_in_the_readme_compile() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let blocks: Vec<_> = code_blocks(&readme).into_iter().filter(|(_, language, _)| language == "rhai").collect();
+    assert!(!blocks.is_empty());
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::builder().project(folder.path()).build().unwrap();
+    for (line, _, body) in blocks {
+        let path = folder.path().join("readme.rhai");
+        std::fs::write(&path, body).unwrap();
+        if let Err(failure) = host.check(&path.to_string_lossy()) {
+            panic!("README.md:{line}: {failure}");
+        }
+    }
+}
+
+/// The first command of the README, then the tutorial's own recipe, as a newcomer types them.
+#[test]
+fn the_readme_works_as_written() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let recipe = code_blocks(&readme).into_iter().find(|(_, language, _)| language == "rhai").unwrap().2;
+    let spot = Spot::new();
+    spot.sandbox(&["run", &root().join("recipes/create.rhai").to_string_lossy(), "--count", "2"]).expect(0);
+    spot.write("recipes/uptime.rhai", &recipe);
+    let finished = spot.sandbox(&["uptime"]).expect(0);
+    assert!(finished.stdout.contains("us-west-2"), "{}", finished.all());
+    spot.sandbox(&["destroy", "--yes"]).expect(0);
+}
+
+#[test]
+fn links_in_the_documents_lead_somewhere() {
+    let mut broken = Vec::new();
+    for file in ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/benchmarks.md", "docs/configuration.md"] {
+        let path = root().join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let target = link.split('#').next().unwrap();
+            if !target.is_empty() && !target.contains("://") && !path.parent().unwrap().join(target).exists() {
+                broken.push(format!("{file}: {link}"));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}

@@ -1,0 +1,63 @@
+//! Killed or interrupted at any moment: the next command finds and removes what was made.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::spot::{Spot, eventually};
+
+fn project() -> Spot {
+    let spot = Spot::new();
+    spot.write("spot.toml", "[fleet]\ncount = 4\nregions = [\"us-west-2\", \"eu-central-1\"]\ntypes = [\"t3.micro\"]\n");
+    spot
+}
+
+/// The instances that the sandbox's cloud has, whatever the state says.
+fn alive(spot: &Spot) -> usize {
+    spot.write(
+        "recipes/alive.rhai",
+        "print(aws::instances(#{ regions: [\"us-west-2\", \"eu-central-1\"], everything: true }).len());",
+    );
+    spot.sandbox(&["alive"]).expect(0).stdout.trim().parse().unwrap()
+}
+
+fn journal(spot: &Spot) -> String {
+    std::fs::read_to_string(spot.folder().join(".spot/sandbox/.spot/journal.jsonl")).unwrap_or_default()
+}
+
+#[test]
+fn destroy_removes_what_a_killed_create_made() {
+    // Killed after each of these has been written to the journal.
+    for mark in ["\"started\"", "RunInstances", "i-0", "reachable"] {
+        let spot = project();
+        let mut create = spot.command(&["--sandbox", "create"]).spawn().unwrap();
+        eventually("the mark is in the journal", 60, || {
+            journal(&spot).contains(mark) || create.try_wait().unwrap().is_some()
+        });
+        kill(Pid::from_raw(create.id().try_into().unwrap()), Signal::SIGKILL).unwrap();
+        create.wait().unwrap();
+
+        let destroyed = spot.sandbox(&["destroy", "--yes"]).expect(0);
+        assert_eq!(alive(&spot), 0, "killed at {mark}: {}", destroyed.all());
+        let nothing = spot.sandbox(&["nuke", "--yes"]).expect(0);
+        assert!(nothing.stderr.contains("has nothing that spot made"), "killed at {mark}: {}", nothing.all());
+    }
+}
+
+#[test]
+fn control_c_ends_in_good_order_and_says_what_exists() {
+    let spot = project();
+    let mut command = spot.command(&["--sandbox", "create"]);
+    command.stderr(std::process::Stdio::piped());
+    let create = command.spawn().unwrap();
+    eventually("instances are in the journal", 60, || journal(&spot).contains("i-0"));
+    kill(Pid::from_raw(create.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+    let output = create.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    assert!(stderr.contains("instances of this run exist") && stderr.contains("spot destroy"), "{stderr}");
+
+    let known = spot.instances(".spot/sandbox").len();
+    assert_eq!(alive(&spot), known, "state and cloud disagree");
+    spot.sandbox(&["destroy", "--yes"]).expect(0);
+    assert_eq!(alive(&spot), 0);
+}

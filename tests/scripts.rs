@@ -1,0 +1,33 @@
+//! Golden cases: every `tests/scripts/NAME.rhai` prints what `NAME.out` says.
+//!
+//! `SPOT_BLESS=1 cargo test scripts` writes the outputs anew, to be read in the diff.
+
+use crate::spot::Spot;
+
+#[test]
+fn scripts_print_what_they_should() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
+    let mut cases: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rhai"))
+        .collect();
+    cases.sort();
+    assert!(!cases.is_empty());
+    let mut wrong = Vec::new();
+    for case in cases {
+        let spot = Spot::new();
+        let name = case.file_name().unwrap().to_string_lossy().into_owned();
+        let path = spot.write(&name, &std::fs::read_to_string(&case).unwrap());
+        let finished = spot.sandbox(&["run", &path.to_string_lossy(), "--quiet"]);
+        let stderr = finished.stderr.replace(&format!("{}/", spot.folder().display()), "");
+        let actual = format!("{}{}exit code {}\n", finished.stdout, stderr, finished.code);
+        let expected = case.with_extension("out");
+        if std::env::var_os("SPOT_BLESS").is_some() {
+            std::fs::write(&expected, &actual).unwrap();
+        } else if std::fs::read_to_string(&expected).unwrap_or_default() != actual {
+            wrong.push(format!("{name} printed\n{actual}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
