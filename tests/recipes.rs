@@ -99,7 +99,7 @@ fn partial_success_is_told_by_exit_code_3() {
     spot.write(
         "recipes/partial.rhai",
         "let project = config::load();\n\
-         let plan = fleet::plan(project, #{ count: 2, regions: [\"us-west-2\"], types: [\"t3.micro\"], market: \"spot\", max_price: 0.0 });\n\
+         let plan = fleet::prepare(project, #{ count: 2, regions: [\"us-west-2\"], types: [\"t3.micro\"], market: \"spot\", max_price: 0.0 });\n\
          let hosts = fleet::reach(fleet::launch(plan));\n\
          let results = [ssh::run(hosts[0], \"true\"), ssh::run(hosts[1], \"echo broken >&2; exit 3\")];\n\
          deploy::finish(deploy::advance(results, \"checked\"));\n\

@@ -1,10 +1,9 @@
 //! The Rhai engine that recipes run on: limits, natives, stdlib.
 
-use rhai::{AST, Dynamic, Engine, EvalAltResult, Map, Module, Position, Scope};
+use rhai::{AST, Dynamic, Engine, EvalAltResult, Module, Scope};
 use serde_json::Value;
 
 use super::failure::Failure;
-use crate::error::{Error, nearest};
 use crate::native::{Context, register};
 use crate::script::ProjectModules;
 use crate::ui::{Event, Level};
@@ -49,31 +48,10 @@ pub(crate) fn build(context: &Context) -> Result<(Engine, Vec<Loaded>), Failure>
         let place = source.map(|source| format!("{source}:{}: ", position.line().unwrap_or(0)));
         debugger.message(Level::Debug, format!("{}{text}", place.unwrap_or_default()));
     });
-    suggest_properties(&mut engine);
 
     register(&mut engine);
     let modules = register_stdlib(&mut engine, context)?;
     Ok((engine, modules))
-}
-
-/// A property that an object map lacks is an error with a suggestion, never a silent `()`.
-#[allow(deprecated)] // The hook is marked volatile by the engine, not obsolete.
-fn suggest_properties(engine: &mut Engine) {
-    engine.on_map_missing_property(|map: &mut Map, name, _| {
-        let error = Error::script(format!("there is no property `{name}`"));
-        let error = match nearest(name, map.keys().map(|key| key.as_str())) {
-            Some(near) => error.with_hint(format!("did you mean `{near}`?")),
-            None if map.is_empty() => error.with_hint("the object map is empty"),
-            None => error.with_hint(format!(
-                "it has: {}",
-                map.keys().map(|key| key.as_str()).collect::<Vec<_>>().join(", ")
-            )),
-        };
-        Err(Box::new(EvalAltResult::ErrorRuntime(
-            Dynamic::from_map(crate::native::error_value(&error)),
-            Position::NONE,
-        )))
-    });
 }
 
 /// A stdlib module as it was compiled, to be checked like a recipe.

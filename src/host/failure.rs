@@ -80,7 +80,13 @@ impl Failure {
         }
         calls.reverse();
         let source = source_frame(context, &origin, inner.position());
-        Failure { error: error_of(error), source, calls, remaining: Vec::new(), shown: false }
+        let mut told = error_of(error);
+        if let EvalAltResult::ErrorPropertyNotFound(name, _) = inner
+            && let Some(near) = context.similar_word(name)
+        {
+            told = told.with_hint(format!("did you mean `{near}`?"));
+        }
+        Failure { error: told, source, calls, remaining: Vec::new(), shown: false }
     }
 }
 

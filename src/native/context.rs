@@ -3,7 +3,7 @@
 //! One context belongs to one [`Host`](crate::Host). It reaches every native function through the
 //! engine's default tag, also from modules and from closures on other threads; there are no globals.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ use rhai::{AST, Engine, Map, NativeCallContext, ParseError};
 use super::runtime::Runtime;
 use crate::cloud::{Cloud, Endpoint, Settings as CloudSettings, ec2};
 use crate::config::{self, Config};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, nearest};
 use crate::script::{Argument, Given, Library, Script};
 use crate::ssh::{Settings as SshSettings, Ssh, keys};
 use crate::state::{Document, Store, Writer};
@@ -286,6 +286,19 @@ impl Context {
     pub fn source_line(&self, origin: &str, line: usize) -> Option<String> {
         let sources = lock(&self.0.sources);
         sources.get(origin)?.lines().nth(line.checked_sub(1)?).map(str::to_owned)
+    }
+
+    /// The word of the scripts that is most like `name`, and not the same: what was meant by a
+    /// property that is not there.
+    pub fn similar_word(&self, name: &str) -> Option<String> {
+        let sources = lock(&self.0.sources);
+        let is_word = |letter: char| letter.is_alphanumeric() || letter == '_';
+        let words: BTreeSet<&str> = sources
+            .values()
+            .flat_map(|text| text.split(|letter| !is_word(letter)))
+            .filter(|word| *word != name && word.len() > 1)
+            .collect();
+        nearest(name, words).map(str::to_owned)
     }
 
     // ---- the run -------------------------------------------------------------------------------

@@ -24,7 +24,6 @@ mod ui;
 use rhai::{Engine, Module, Shared, exported_module};
 
 pub(crate) use context::{Context, Place};
-pub(crate) use thrown::error_value;
 pub(crate) use recipe::error_of;
 
 /// Names and modules of all namespaces, in the order of the reference.

@@ -169,7 +169,7 @@ pub mod state {
     /// `found` (ids), `error`.
     ///
     /// ```rhai
-    /// for call in state::settle() { print(call.action); }
+    /// for past in state::settle() { print(past.action); }
     /// ```
     #[rhai_fn(return_raw)]
     pub fn settle(call: NativeCallContext) -> Answer {
