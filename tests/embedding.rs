@@ -70,8 +70,10 @@ fn parallel_keeps_order_and_hides_no_failure() {
     assert_eq!(host.run(&path, [""; 0]).unwrap().value, serde_json::json!([30, 10, 20]));
     let path = recipe(
         folder.path(),
-        "try { parallel([1, 2, 3], 2, |n| if n == 2 { fail(\"two\", #{ code: \"Two\" }) } else { n }); }\n\
-         catch (e) { [e.message, e.code, e.results[0], e.results[1].message, e.results[2]] }",
+        "let out = ();\n\
+         try { parallel([1, 2, 3], 2, |n| if n == 2 { fail(\"two\", #{ code: \"Two\" }) } else { n }); }\n\
+         catch (e) { out = [e.message, e.code, e.results[0], e.results[1].message, e.results[2]]; }\n\
+         out",
     );
     let expected = serde_json::json!(["1 of 3 calls failed: two", "Two", 1, "two", 3]);
     assert_eq!(host.run(&path, [""; 0]).unwrap().value, expected);

@@ -33,7 +33,7 @@ fn destroy_removes_what_a_killed_create_made() {
         eventually("the mark is in the journal", 60, || {
             journal(&spot).contains(mark) || create.try_wait().unwrap().is_some()
         });
-        kill(Pid::from_raw(create.id().try_into().unwrap()), Signal::SIGKILL).unwrap();
+        create.kill().unwrap();
         create.wait().unwrap();
 
         let destroyed = spot.sandbox(&["destroy", "--yes"]).expect(0);

@@ -10,7 +10,7 @@ fn project() -> Spot {
          [deploy]\nfiles = \"deploy/files\"\nsetup = \"deploy/setup.sh\"\n[tags]\nteam = \"blue\"\n",
     );
     spot.write("deploy/files/app/hello.txt", "hello\n");
-    let setup = spot.write("deploy/setup.sh", "#!/bin/sh\nset -eu\ncat /opt/deployment/app/hello.txt > /opt/result\nwhoami >> /opt/result\n");
+    let setup = spot.write("deploy/setup.sh", "#!/bin/sh\nset -eu\ncat /opt/deployment/app/hello.txt > /opt/result\nid -u >> /opt/result\n");
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(setup, std::fs::Permissions::from_mode(0o755)).unwrap();
     spot
@@ -37,7 +37,7 @@ fn create_list_and_destroy() {
     let regions: Vec<&str> = instances.iter().map(|instance| instance["region"].as_str().unwrap()).collect();
     assert_eq!(regions.iter().filter(|region| **region == "us-west-2").count(), 2);
     assert!(instances.iter().all(|instance| instance["phase"] == "ready" && instance["public_ip"].is_string()));
-    assert_eq!(read_result(&spot).stdout, "hello\nroot\n\nhello\nroot\n\nhello\nroot\n\n");
+    assert_eq!(read_result(&spot).stdout, "hello\n0\nhello\n0\nhello\n0\n");
 
     let listed = spot.sandbox(&["list"]).expect(0);
     for id in ids(&spot) {
@@ -131,6 +131,7 @@ fn nuke_wants_the_account_typed_and_removes_what_another_state_made() {
     spot.sandbox(&["create", "--count", "2"]).expect(0);
     // The state is lost, the instances are not.
     std::fs::remove_file(spot.folder().join(".spot/sandbox/instances.json")).unwrap();
+    std::fs::remove_dir_all(spot.folder().join(".spot/sandbox/.spot")).unwrap();
     let refused = spot.sandbox(&["nuke", "--yes"]);
     assert_ne!(refused.code, 0, "{}", refused.all());
     assert!(refused.stdout.contains("instance") && refused.stdout.contains("us-west-2"), "{}", refused.all());

@@ -4,6 +4,17 @@
 
 use crate::spot::Spot;
 
+/// The lines of a log without their time of day.
+fn without_time(log: &str) -> String {
+    let is_time = |word: &str| word.len() == 8 && word.bytes().all(|byte| byte.is_ascii_digit() || byte == b':');
+    log.lines()
+        .map(|line| match line.split_once(' ') {
+            Some((time, rest)) if is_time(time) => format!("{rest}\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect()
+}
+
 #[test]
 fn scripts_print_what_they_should() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
@@ -20,7 +31,7 @@ fn scripts_print_what_they_should() {
         let name = case.file_name().unwrap().to_string_lossy().into_owned();
         let path = spot.write(&name, &std::fs::read_to_string(&case).unwrap());
         let finished = spot.sandbox(&["run", &path.to_string_lossy(), "--quiet"]);
-        let stderr = finished.stderr.replace(&format!("{}/", spot.folder().display()), "");
+        let stderr = without_time(&finished.stderr.replace(&format!("{}/", spot.folder().display()), ""));
         let actual = format!("{}{}exit code {}\n", finished.stdout, stderr, finished.code);
         let expected = case.with_extension("out");
         if std::env::var_os("SPOT_BLESS").is_some() {

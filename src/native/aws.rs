@@ -15,8 +15,9 @@ use crate::cloud::{
 use crate::error::{Error, Kind, Result, nearest};
 use crate::native::Context;
 use crate::native::options::Options;
-use crate::native::record::Journal;
+use crate::native::record::{Journal, with_parts};
 use crate::native::target::row;
+use crate::state::Writer;
 use crate::native::thrown::{Answer, answer, error_value, to_value};
 
 /// Instances and networks in EC2.
@@ -166,7 +167,7 @@ pub mod aws {
                         request.sources.push(address.to_string());
                     }
                     let network = cloud.ensure_network(&request, journal.as_ref()).await?;
-                    writer.put_network(known_network(&network))?;
+                    writer.put_network(known_network(&writer, &network))?;
                     Ok(network)
                 })
             })
@@ -480,11 +481,10 @@ pub mod aws {
     }
 }
 
-fn known_network(network: &Network) -> crate::state::Network {
-    let mut known = crate::state::Network::new(network.region.clone(), network.vpc_id.clone());
+fn known_network(writer: &Writer, network: &Network) -> crate::state::Network {
+    let mut known = with_parts(writer, &network.region, Some(&network.vpc_id), network.created.iter().cloned());
     known.subnet_ids = network.subnets.iter().map(|subnet| subnet.id.clone()).collect();
     known.security_group_id = Some(network.security_group_id.clone());
-    known.created = network.created.clone();
     known.other.insert("dedicated".to_owned(), network.dedicated.into());
     known
 }

@@ -31,7 +31,13 @@ impl Options {
     pub fn optional<T: DeserializeOwned>(&mut self, key: &'static str) -> Result<Option<T>> {
         self.known.push(key);
         let Some(value) = self.map.remove(key).filter(|value| !value.is_unit()) else { return Ok(None) };
+        let as_number = |error| match value.as_int() {
+            // A whole number will do where any number is wanted.
+            Ok(whole) => rhai::serde::from_dynamic(&Dynamic::from(whole as f64)).map_err(|_| error),
+            Err(_) => Err(error),
+        };
         rhai::serde::from_dynamic(&value)
+            .or_else(as_number)
             .map(Some)
             .map_err(|error| Error::script(format!("{}: option `{key}`: {}", self.function, plain(&error.to_string()))))
     }
@@ -68,8 +74,26 @@ impl Options {
 
 /// The text of a conversion error without the engine's own framing.
 fn plain(text: &str) -> String {
-    let text = text.strip_prefix("Runtime error: ").unwrap_or(text);
-    text.trim_end_matches('.').to_owned()
+    let text = text.strip_prefix("Runtime error: ").unwrap_or(text).trim_end_matches('.');
+    let types = text.strip_prefix("Output type incorrect: ").and_then(|rest| rest.split_once(" (expecting "));
+    match types {
+        Some((found, wanted)) => format!("expected {}, found {}", word(wanted.trim_end_matches(')')), word(found)),
+        None => text.to_owned(),
+    }
+}
+
+/// The engine's name of a type in words.
+fn word(name: &str) -> &str {
+    match name {
+        "i64" | "u32" | "usize" | "u16" => "a whole number",
+        "f64" => "a number",
+        "bool" => "true or false",
+        "string" | "&str" => "a text",
+        "array" | "seq" => "a list",
+        "map" => "an object map",
+        "()" => "nothing",
+        other => other,
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The journal as the cloud writes to it: intents first, then what they made.
 
 use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
@@ -8,7 +9,7 @@ use super::context::Context;
 use super::target;
 use crate::cloud::{self, Instance as CloudInstance};
 use crate::error::{Error, Result};
-use crate::state::{self, Instance, IntentId, Outcome, Writer};
+use crate::state::{self, Instance, IntentId, Network, Outcome, Writer};
 
 /// Writes the cloud's intents into the project's state.
 pub(crate) struct Journal {
@@ -18,7 +19,20 @@ pub(crate) struct Journal {
     prices: HashMap<(String, String), f64>,
     /// Who logs in to the instances that come.
     user: String,
+    /// The parts of networks that are being made: where, and in which VPC.
+    parts: Mutex<HashMap<cloud::IntentId, Part>>,
 }
+
+/// A part of a network that is being made.
+struct Part {
+    region: String,
+    /// Unknown for what is made before or beside its VPC.
+    vpc: Option<String>,
+    is_vpc: bool,
+}
+
+/// Stands for the VPC of parts that have none yet; no VPC has such an id.
+const UNATTACHED: &str = "unattached";
 
 impl Journal {
     /// A journal for calls that launch nothing.
@@ -28,6 +42,7 @@ impl Journal {
             writer: context.writer()?,
             prices: HashMap::new(),
             user: context.config()?.fleet.user.clone(),
+            parts: Mutex::default(),
         })
     }
 
@@ -38,6 +53,10 @@ impl Journal {
         self
     }
 
+    fn parts(&self) -> MutexGuard<'_, HashMap<cloud::IntentId, Part>> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn known(&self, instance: &CloudInstance) -> Result<Instance> {
         let mut known = from_cloud(instance)?;
         known.user = Some(self.user.clone());
@@ -46,6 +65,25 @@ impl Journal {
         known.price = self.prices.get(&pool).copied();
         Ok(known)
     }
+}
+
+/// What state knows of a network, with parts added that were made. Without a VPC it is the entry of
+/// parts that have none yet.
+pub(crate) fn with_parts(
+    writer: &Writer,
+    region: &str,
+    vpc: Option<&str>,
+    made: impl IntoIterator<Item = String>,
+) -> Network {
+    let vpc = vpc.unwrap_or(UNATTACHED);
+    let known = writer.with(|document| document.network(region, vpc).cloned());
+    let mut network = known.unwrap_or_else(|| Network::new(region, vpc));
+    for id in made {
+        if !network.created.contains(&id) {
+            network.created.push(id);
+        }
+    }
+    network
 }
 
 /// An instance as the cloud describes it, for the state.
@@ -63,6 +101,11 @@ pub(crate) fn from_cloud(instance: &CloudInstance) -> Result<Instance> {
 
 impl cloud::Record for Journal {
     fn started(&self, intent: cloud::Intent) -> Result<cloud::IntentId> {
+        let part = intent.action.starts_with("Create").then(|| Part {
+            region: intent.region.clone(),
+            vpc: intent.parameters.get("vpc").and_then(Value::as_str).map(str::to_owned),
+            is_vpc: intent.action == "CreateVpc",
+        });
         let id = self.writer.started(state::Intent {
             action: intent.action,
             region: intent.region,
@@ -71,13 +114,25 @@ impl cloud::Record for Journal {
             parameters: intent.parameters,
             undo: intent.undo,
         })?;
+        if let Some(part) = part {
+            self.parts().insert(id.number(), part);
+        }
         Ok(id.number())
     }
 
     fn succeeded(&self, id: cloud::IntentId, result: Value, launched: &[CloudInstance]) -> Result<()> {
         let instances = launched.iter().map(|instance| self.known(instance)).collect::<Result<Vec<_>>>()?;
         let shown: Vec<_> = instances.iter().map(super::state::instance_value).collect::<Result<_>>()?;
-        let outcome = Outcome { result, instances, ..Outcome::default() };
+        // A part that was made is in state in the very record that closes its intent: were the process
+        // to die before the network is complete, its region would otherwise be forgotten.
+        let networks = match (self.parts().remove(&id), result.get("id").and_then(Value::as_str)) {
+            (Some(part), Some(made)) => {
+                let vpc = if part.is_vpc { Some(made.to_owned()) } else { part.vpc };
+                vec![with_parts(&self.writer, &part.region, vpc.as_deref(), [made.to_owned()])]
+            }
+            _ => Vec::new(),
+        };
+        let outcome = Outcome { result, instances, networks, ..Outcome::default() };
         self.writer.succeeded_with(IntentId::from_number(id), outcome)?;
         for (instance, value) in launched.iter().zip(shown) {
             self.context.note_launched(&instance.id);
@@ -89,6 +144,7 @@ impl cloud::Record for Journal {
     }
 
     fn failed(&self, id: cloud::IntentId, error: &Error) -> Result<()> {
+        self.parts().remove(&id);
         let code = error.code().map(|code| format!("{code}: ")).unwrap_or_default();
         self.writer.failed(IntentId::from_number(id), &format!("{code}{}", error.message()))
     }

@@ -4,7 +4,7 @@ use rhai::plugin::*;
 use rhai::{Dynamic, Map};
 
 use super::thrown::to_value;
-use crate::state::Instance;
+use crate::state::{Instance, Outcome};
 
 /// The fields that every instance has for scripts, `()` where nothing is known: a property that is
 /// sometimes missing would be an error half of the time.
@@ -25,7 +25,8 @@ use rhai::Array;
 use serde_json::{Value, json};
 use crate::error::{Error, Result};
 use crate::native::Context;
-use crate::native::record::from_cloud;
+use crate::cloud::ResourceKind;
+use crate::native::record::{from_cloud, with_parts};
 use crate::native::thrown::{Answer, answer};
 
 /// What the project has made: instances, networks, and values of your own.
@@ -210,7 +211,15 @@ fn settle_all(spot: &Context) -> Result<Vec<Value>> {
                 let mut found: Vec<String> = instances.iter().map(|instance| instance.id.clone()).collect();
                 found.extend(made.resources.iter().map(|resource| resource.id.clone()));
                 let result = json!({ "settled": found });
-                writer.succeeded_with(open.id, crate::state::Outcome { result, instances, ..Default::default() })?;
+                let parts: Vec<String> = made.resources.iter().map(|resource| resource.id.clone()).collect();
+                let vpc = made.resources.iter().find(|resource| resource.kind == ResourceKind::Vpc);
+                let vpc = vpc.map(|vpc| vpc.id.as_str());
+                // Kept so that its region is looked at when the network is removed.
+                let networks = match parts.is_empty() {
+                    true => Vec::new(),
+                    false => vec![with_parts(&writer, &open.intent.region, vpc, parts)],
+                };
+                writer.succeeded_with(open.id, Outcome { result, instances, networks, ..Outcome::default() })?;
                 (found, None)
             }
             Err(error) => (Vec::new(), Some(error)),

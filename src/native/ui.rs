@@ -56,10 +56,10 @@ pub mod ui {
     /// Says something that only `-v` shows.
     ///
     /// ```rhai
-    /// ui::debug("3 regions scanned");
+    /// ui::detail("3 regions scanned");
     /// ```
     #[rhai_fn(return_raw)]
-    pub fn debug(call: NativeCallContext, text: &str) -> Answer {
+    pub fn detail(call: NativeCallContext, text: &str) -> Answer {
         say(&call, Level::Debug, text)
     }
 
