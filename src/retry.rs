@@ -56,7 +56,8 @@ impl Retry {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            let Some(delay) = self.next_delay(attempt, started.elapsed()).filter(|_| error.is_retryable()) else {
+            let Some(delay) = self.next_delay(attempt, started.elapsed()).filter(|_| error.is_retryable())
+            else {
                 return Err(error);
             };
             tokio::select! {
@@ -132,7 +133,12 @@ mod tests {
     #[tokio::test]
     async fn cancellation_ends_the_wait() {
         let cancel = CancellationToken::new();
-        let policy = Retry { base: Duration::from_secs(3600), cap: Duration::from_secs(3600), deadline: Duration::MAX, ..Retry::default() };
+        let policy = Retry {
+            base: Duration::from_secs(3600),
+            cap: Duration::from_secs(3600),
+            deadline: Duration::MAX,
+            ..Retry::default()
+        };
         let token = cancel.clone();
         let result: Result<()> = policy
             .run(&cancel, |_| {

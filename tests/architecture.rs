@@ -57,11 +57,14 @@ fn rooms_import_only_what_they_may() {
         let relative = path.strip_prefix(&source).unwrap().to_string_lossy().into_owned();
         let text = std::fs::read_to_string(&path).unwrap();
         let room = relative.split('/').next().unwrap();
-        let is_test = relative.ends_with("tests.rs") || relative.contains("/tests/") || relative.ends_with("moto.rs");
+        let is_test =
+            relative.ends_with("tests.rs") || relative.contains("/tests/") || relative.ends_with("moto.rs");
         for (line, code) in code(&text).filter(|_| !is_test) {
             if let Some((_, allowed)) = IMPORTS.iter().find(|(name, _)| *name == room) {
                 for other in rooms.iter().filter(|other| **other != room && !allowed.contains(other)) {
-                    if code.contains(&format!("crate::{other}::")) || code.contains(&format!("crate::{other};")) {
+                    if code.contains(&format!("crate::{other}::"))
+                        || code.contains(&format!("crate::{other};"))
+                    {
                         breaches.push(format!("{relative}:{line}: {room} imports {other}: {}", code.trim()));
                     }
                 }

@@ -16,9 +16,17 @@ fn version_and_help() {
 #[test]
 fn a_recipe_shows_its_own_help_without_doing_anything() {
     let spot = Spot::new();
-    for arguments in [&["create", "--help"][..], &["run", "create", "-h"], &["--sandbox", "create", "--help"]] {
+    for arguments in [&["create", "--help"][..], &["run", "create", "-h"], &["--sandbox", "create", "--help"]]
+    {
         let help = spot.run(arguments).expect(0).stdout;
-        for word in ["Launches a fleet", "--count <N>", "[default: 3]", "--market <TEXT>", "[spot|on-demand]", "embedded recipe create"] {
+        for word in [
+            "Launches a fleet",
+            "--count <N>",
+            "[default: 3]",
+            "--market <TEXT>",
+            "[spot|on-demand]",
+            "embedded recipe create",
+        ] {
             assert!(help.contains(word), "`{word}` is missing in:\n{help}");
         }
     }
@@ -77,7 +85,9 @@ fn json_output_is_one_object_per_line() {
     let events: Vec<String> = finished
         .stdout
         .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["event"].as_str().unwrap().to_owned())
+        .map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["event"].as_str().unwrap().to_owned()
+        })
         .collect();
     assert_eq!(events, ["run_started", "data", "table", "message", "run_ended"]);
 }
@@ -90,7 +100,10 @@ fn recipes_of_the_project_come_first_and_say_so() {
     assert_eq!(spot.run(&["list"]).expect(0).stdout, "my list\n");
     assert_eq!(spot.run(&["extra"]).expect(0).stdout, "extra\n");
     let table = spot.run(&["list-recipes"]).expect(0).stdout;
-    assert!(table.contains("in place of the built-in") && table.contains("embedded") && table.contains("Extra."), "{table}");
+    assert!(
+        table.contains("in place of the built-in") && table.contains("embedded") && table.contains("Extra."),
+        "{table}"
+    );
 }
 
 #[test]

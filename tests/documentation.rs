@@ -16,7 +16,11 @@ fn the_reference_is_up_to_date() {
     if std::env::var_os("SPOT_BLESS").is_some() {
         std::fs::write(&path, &markdown).unwrap();
     }
-    assert_eq!(std::fs::read_to_string(path).unwrap_or_default(), markdown, "run SPOT_BLESS=1 cargo test reference");
+    assert_eq!(
+        std::fs::read_to_string(path).unwrap_or_default(),
+        markdown,
+        "run SPOT_BLESS=1 cargo test reference"
+    );
 }
 
 #[test]
@@ -26,10 +30,14 @@ fn every_native_has_an_example_and_every_example_runs() {
     let host = Host::builder()
         .project(folder.path())
         .sandbox(&sandbox)
-        .ui(std::sync::Arc::new(spot::ui::Recorder::with_answers(std::iter::repeat_n(spot::ui::Answer::Confirmed(true), 9))))
+        .ui(std::sync::Arc::new(spot::ui::Recorder::with_answers(std::iter::repeat_n(
+            spot::ui::Answer::Confirmed(true),
+            9,
+        ))))
         .build()
         .unwrap();
-    let modules: Vec<String> = host.library().modules().unwrap().into_iter().map(|script| script.name).collect();
+    let modules: Vec<String> =
+        host.library().modules().unwrap().into_iter().map(|script| script.name).collect();
     let mut wrong = Vec::new();
     for function in host.reference().unwrap().functions {
         let blocks = code_blocks(&function.text);
@@ -61,7 +69,8 @@ fn every_native_has_an_example_and_every_example_runs() {
 #[test]
 fn the_recipes_in_the_readme_compile() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    let blocks: Vec<_> = code_blocks(&readme).into_iter().filter(|(_, language, _)| language == "rhai").collect();
+    let blocks: Vec<_> =
+        code_blocks(&readme).into_iter().filter(|(_, language, _)| language == "rhai").collect();
     assert!(!blocks.is_empty());
     let folder = tempfile::tempdir().unwrap();
     let host = Host::builder().project(folder.path()).build().unwrap();
@@ -90,15 +99,37 @@ fn the_readme_works_as_written() {
 #[test]
 fn links_in_the_documents_lead_somewhere() {
     let mut broken = Vec::new();
-    for file in ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/benchmarks.md", "docs/configuration.md"] {
+    for file in
+        ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/benchmarks.md", "docs/configuration.md"]
+    {
         let path = root().join(file);
         let text = std::fs::read_to_string(&path).unwrap();
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let target = link.split('#').next().unwrap();
-            if !target.is_empty() && !target.contains("://") && !path.parent().unwrap().join(target).exists() {
+            if !target.is_empty() && !target.contains("://") && !path.parent().unwrap().join(target).exists()
+            {
                 broken.push(format!("{file}: {link}"));
             }
         }
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn recipes_and_modules_call_only_what_exists() {
+    // As files of a project, the modules are checked like recipes; as part of the binary they are not.
+    let spot = Spot::new();
+    for entry in std::fs::read_dir(root().join("stdlib")).unwrap() {
+        let path = entry.unwrap().path();
+        spot.write(
+            &format!("stdlib/{}", path.file_name().unwrap().to_string_lossy()),
+            &std::fs::read_to_string(&path).unwrap(),
+        );
+    }
+    let host = Host::builder().project(spot.folder()).build().unwrap();
+    for script in host.library().recipes().unwrap() {
+        if let Err(failure) = host.check(&script.name) {
+            panic!("{}: {failure}", script.name);
+        }
+    }
 }

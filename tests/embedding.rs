@@ -15,7 +15,10 @@ fn recipe(folder: &std::path::Path, text: &str) -> String {
 fn a_recipe_gets_typed_values_and_gives_one_back() {
     let folder = tempfile::tempdir().unwrap();
     let host = Host::builder().project(folder.path()).build().unwrap();
-    let path = recipe(folder.path(), "let opt = args(#{ count: 1, names: [\"a\"] }); #{ twice: opt.count * 2, names: opt.names }");
+    let path = recipe(
+        folder.path(),
+        "let opt = args(#{ count: 1, names: [\"a\"] }); #{ twice: opt.count * 2, names: opt.names }",
+    );
     let outcome = host.run_with(&path, &serde_json::json!({ "count": 21, "names": ["x", "y"] })).unwrap();
     assert_eq!(outcome.value, serde_json::json!({ "twice": 42, "names": ["x", "y"] }));
     let failure = host.run_with(&path, &serde_json::json!({ "cuont": 1 })).unwrap_err();
@@ -50,7 +53,10 @@ fn events_are_the_only_output() {
 fn another_thread_can_interrupt_a_run() {
     let folder = tempfile::tempdir().unwrap();
     let host = Host::builder().project(folder.path()).build().unwrap();
-    let path = recipe(folder.path(), "fs::write(\"running\", \"\"); try { loop { sleep(60); } } catch (e) { print(e); }");
+    let path = recipe(
+        folder.path(),
+        "fs::write(\"running\", \"\"); try { loop { sleep(60); } } catch (e) { print(e); }",
+    );
     let interrupter = host.interrupter();
     let mark = folder.path().join("running");
     let other = std::thread::spawn(move || {

@@ -5,7 +5,10 @@ use crate::spot::Spot;
 #[test]
 fn an_error_names_file_line_and_column_and_marks_the_word() {
     let spot = Spot::new();
-    spot.write("recipes/bad.rhai", "let hosts = [];\nfn visit(list) {\n    ssh::wait(list[0])\n}\nvisit(hosts);\n");
+    spot.write(
+        "recipes/bad.rhai",
+        "let hosts = [];\nfn visit(list) {\n    ssh::wait(list[0])\n}\nvisit(hosts);\n",
+    );
     let finished = spot.run(&["bad"]).expect(1);
     for part in ["bad.rhai:3:", "ssh::wait(list[0])", "^", "array", "in visit", "bad.rhai:5:1"] {
         assert!(finished.stderr.contains(part), "`{part}` is missing in:\n{}", finished.all());
@@ -27,13 +30,20 @@ fn a_misspelt_variable_is_found_before_anything_runs() {
     spot.write("recipes/bad.rhai", "print(\"started\");\nlet count = 1;\nif count > 5 { print(cuont); }\n");
     let finished = spot.run(&["bad"]).expect(1);
     assert!(!finished.stdout.contains("started"), "{}", finished.all());
-    assert!(finished.stderr.contains("cuont") && finished.stderr.contains("bad.rhai:3:"), "{}", finished.all());
+    assert!(
+        finished.stderr.contains("cuont") && finished.stderr.contains("bad.rhai:3:"),
+        "{}",
+        finished.all()
+    );
 }
 
 #[test]
 fn a_misspelt_function_is_found_before_anything_runs() {
     let spot = Spot::new();
-    spot.write("recipes/bad.rhai", "print(\"started\");\nif sys::user() == \"nobody\" { ssh::uplaod([], \"a\", \"b\"); pritn(1); }\n");
+    spot.write(
+        "recipes/bad.rhai",
+        "print(\"started\");\nif sys::user() == \"nobody\" { ssh::uplaod([], \"a\", \"b\"); pritn(1); }\n",
+    );
     let finished = spot.run(&["bad"]).expect(1);
     assert!(!finished.stdout.contains("started"), "{}", finished.all());
     assert!(finished.stderr.contains("ssh::upload"), "{}", finished.all());
@@ -100,7 +110,11 @@ fn paths_outside_the_project_need_permission() {
     let path = outside.path().join("secret.txt");
     spot.write("recipes/read.rhai", &format!("print(fs::read(\"{}\"));", path.display()));
     let finished = spot.run(&["read"]).expect(1);
-    assert!(finished.stderr.contains("outside the project") && !finished.stdout.contains("hush"), "{}", finished.all());
+    assert!(
+        finished.stderr.contains("outside the project") && !finished.stdout.contains("hush"),
+        "{}",
+        finished.all()
+    );
     let allowed = spot.run(&["read", "--allow", &outside.path().to_string_lossy()]).expect(0);
     assert_eq!(allowed.stdout, "hush\n");
 }

@@ -7,7 +7,10 @@ use crate::spot::{Spot, eventually};
 
 fn project() -> Spot {
     let spot = Spot::new();
-    spot.write("spot.toml", "[fleet]\ncount = 4\nregions = [\"us-west-2\", \"eu-central-1\"]\ntypes = [\"t3.micro\"]\n");
+    spot.write(
+        "spot.toml",
+        "[fleet]\ncount = 4\nregions = [\"us-west-2\", \"eu-central-1\"]\ntypes = [\"t3.micro\"]\n",
+    );
     spot
 }
 

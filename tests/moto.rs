@@ -92,7 +92,10 @@ fn the_recipes_work_against_moto_and_openssh() {
         .env("AWS_REGION", "us-west-2");
     let target = hosts.path().join("app");
     spot.write("deploy/files/hello.txt", "hello moto\n");
-    spot.write("deploy/setup.sh", &format!("#!/bin/sh\nset -eu\ncat {0}/hello.txt >> {0}/log\n", target.display()));
+    spot.write(
+        "deploy/setup.sh",
+        &format!("#!/bin/sh\nset -eu\ncat {0}/hello.txt >> {0}/log\n", target.display()),
+    );
     spot.write(
         "spot.toml",
         &format!(

@@ -10,18 +10,27 @@ fn project() -> Spot {
          [deploy]\nfiles = \"deploy/files\"\nsetup = \"deploy/setup.sh\"\n[tags]\nteam = \"blue\"\n",
     );
     spot.write("deploy/files/app/hello.txt", "hello\n");
-    let setup = spot.write("deploy/setup.sh", "#!/bin/sh\nset -eu\ncat /opt/deployment/app/hello.txt > /opt/result\nid -u >> /opt/result\n");
+    let setup = spot.write(
+        "deploy/setup.sh",
+        "#!/bin/sh\nset -eu\ncat /opt/deployment/app/hello.txt > /opt/result\nid -u >> /opt/result\n",
+    );
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(setup, std::fs::Permissions::from_mode(0o755)).unwrap();
     spot
 }
 
 fn ids(spot: &Spot) -> Vec<String> {
-    spot.instances(".spot/sandbox").iter().map(|instance| instance["id"].as_str().unwrap().to_owned()).collect()
+    spot.instances(".spot/sandbox")
+        .iter()
+        .map(|instance| instance["id"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 fn read_result(spot: &Spot) -> Finished {
-    spot.write("recipes/result.rhai", "for r in ssh::read(state::instances(), \"/opt/result\") { print(r.text); }");
+    spot.write(
+        "recipes/result.rhai",
+        "for r in ssh::read(state::instances(), \"/opt/result\") { print(r.text); }",
+    );
     spot.sandbox(&["result"]).expect(0)
 }
 
@@ -30,13 +39,19 @@ fn create_list_and_destroy() {
     let spot = project();
     let created = spot.sandbox(&["create"]).expect(0);
     for part in ["Plan", "identify", "setup", "3 hosts are ready"] {
-        assert!(created.stdout.contains(part) || created.stderr.contains(part), "`{part}` is missing in {}", created.all());
+        assert!(
+            created.stdout.contains(part) || created.stderr.contains(part),
+            "`{part}` is missing in {}",
+            created.all()
+        );
     }
     let instances = spot.instances(".spot/sandbox");
     assert_eq!(instances.len(), 3);
     let regions: Vec<&str> = instances.iter().map(|instance| instance["region"].as_str().unwrap()).collect();
     assert_eq!(regions.iter().filter(|region| **region == "us-west-2").count(), 2);
-    assert!(instances.iter().all(|instance| instance["phase"] == "ready" && instance["public_ip"].is_string()));
+    assert!(
+        instances.iter().all(|instance| instance["phase"] == "ready" && instance["public_ip"].is_string())
+    );
     assert_eq!(read_result(&spot).stdout, "hello\n0\nhello\n0\nhello\n0\n");
 
     let listed = spot.sandbox(&["list"]).expect(0);
@@ -82,7 +97,11 @@ fn a_host_whose_setup_fails_stays_in_state_with_its_error() {
     let spot = project();
     spot.write("deploy/setup.sh", "#!/bin/sh\necho going\ncase $(hostname) in *) test ! -e /tmp/none ;; esac\necho 'disk is full' >&2\nexit 7\n");
     let failed = spot.sandbox(&["create", "--count", "2"]).expect(5);
-    assert!(failed.stderr.contains("exit status 7") && failed.stderr.contains("disk is full"), "{}", failed.all());
+    assert!(
+        failed.stderr.contains("exit status 7") && failed.stderr.contains("disk is full"),
+        "{}",
+        failed.all()
+    );
     let instances = spot.instances(".spot/sandbox");
     assert_eq!(instances.len(), 2);
     for instance in &instances {
@@ -146,7 +165,10 @@ fn an_edited_recipe_changes_what_create_does() {
     spot.run(&["eject", "create"]).expect(0);
     let recipe = spot.read("recipes/create.rhai");
     let first = recipe.find("let project").unwrap();
-    spot.write("recipes/create.rhai", &format!("{}print(\"mine\");\nreturn;\n{}", &recipe[..first], &recipe[first..]));
+    spot.write(
+        "recipes/create.rhai",
+        &format!("{}print(\"mine\");\nreturn;\n{}", &recipe[..first], &recipe[first..]),
+    );
     assert_eq!(spot.sandbox(&["create"]).expect(0).stdout, "mine\n");
 }
 

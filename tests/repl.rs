@@ -16,7 +16,9 @@ fn lines_run_one_after_the_other() {
     let output = repl.wait_with_output().unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(0), "{stdout}\n{stderr}");
-    for part in ["40", "21", "123456789012", "ssh::run(hosts, command, options)", "Runs a shell command on hosts"] {
+    for part in
+        ["40", "21", "123456789012", "ssh::run(hosts, command, options)", "Runs a shell command on hosts"]
+    {
         assert!(stdout.contains(part), "`{part}` is missing in\n{stdout}\n{stderr}");
     }
     assert!(stderr.contains("did you mean `help ssh::run`?"), "{stderr}");

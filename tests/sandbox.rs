@@ -25,7 +25,11 @@ fn a_recipe_cannot_harm_or_read_the_machine() {
     );
     let finished = spot.sandbox(&["wild"]).expect(0);
     assert!(finished.stdout.contains("read false \n"), "{}", finished.all());
-    assert!(finished.stdout.contains("net false") && finished.stdout.contains("survived"), "{}", finished.all());
+    assert!(
+        finished.stdout.contains("net false") && finished.stdout.contains("survived"),
+        "{}",
+        finished.all()
+    );
     assert_eq!(spot.read("private/secret.txt"), "hush");
     spot.sandbox(&["destroy", "--yes"]).expect(0);
 }

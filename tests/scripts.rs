@@ -6,7 +6,8 @@ use crate::spot::Spot;
 
 /// The lines of a log without their time of day.
 fn without_time(log: &str) -> String {
-    let is_time = |word: &str| word.len() == 8 && word.bytes().all(|byte| byte.is_ascii_digit() || byte == b':');
+    let is_time =
+        |word: &str| word.len() == 8 && word.bytes().all(|byte| byte.is_ascii_digit() || byte == b':');
     log.lines()
         .map(|line| match line.split_once(' ') {
             Some((time, rest)) if is_time(time) => format!("{rest}\n"),

@@ -10,7 +10,13 @@ use crate::ui::{Event, Level, Ui};
 
 /// Copies the embedded script to `recipes/NAME.rhai` or `stdlib/NAME.rhai` of the project, which is
 /// found before the built-in one from then on.
-pub(super) fn run(options: &Options, ui: &Arc<dyn Ui>, name: &str, module: bool, force: bool) -> Result<u8, Failure> {
+pub(super) fn run(
+    options: &Options,
+    ui: &Arc<dyn Ui>,
+    name: &str,
+    module: bool,
+    force: bool,
+) -> Result<u8, Failure> {
     let script = Library::embedded(name, module).ok_or_else(|| {
         let (kind, other) = if module { ("stdlib module", "recipe") } else { ("recipe", "stdlib module") };
         let error = Error::usage(format!("there is no built-in {kind} `{name}`"));
@@ -22,16 +28,25 @@ pub(super) fn run(options: &Options, ui: &Arc<dyn Ui>, name: &str, module: bool,
     })?;
     let folder = options.project()?.join(if module { "stdlib" } else { "recipes" });
     let path = folder.join(format!("{name}.rhai"));
-    let wrap = |error: std::io::Error| Error::usage(format!("{} cannot be written", path.display())).with_source(error);
+    let wrap = |error: std::io::Error| {
+        Error::usage(format!("{} cannot be written", path.display())).with_source(error)
+    };
     std::fs::create_dir_all(&folder).map_err(wrap)?;
     let mut open = std::fs::OpenOptions::new();
     open.write(true);
-    if force { open.create(true).truncate(true) } else { open.create_new(true) };
+    if force {
+        open.create(true).truncate(true)
+    } else {
+        open.create_new(true)
+    };
     let mut file = match open.open(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             return Err(Error::usage(format!("{} exists", path.display()))
-                .with_hint(format!("spot eject {}{name} --force replaces it", if module { "--module " } else { "" }))
+                .with_hint(format!(
+                    "spot eject {}{name} --force replaces it",
+                    if module { "--module " } else { "" }
+                ))
                 .into());
         }
         Err(error) => return Err(wrap(error).into()),

@@ -10,6 +10,7 @@ mod repl;
 mod words;
 
 use std::ffi::OsString;
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -34,7 +35,13 @@ Exit codes:
 
 /// Runs deployment recipes: launch EC2 spot instances, deploy to them, remove them.
 #[derive(Debug, Parser)]
-#[command(name = "spot", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    name = "spot",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
 struct Cli {
     #[command(flatten)]
     options: Options,
@@ -92,15 +99,31 @@ pub fn main() -> ExitCode {
         }
     };
     let ui = cli.options.open_ui();
-    let code = match run(&cli, &words, &ui) {
-        Ok(code) => code,
-        Err(failure) => {
+    restore_terminal_on_panic(&ui);
+    let result = std::panic::catch_unwind(AssertUnwindSafe(|| run(&cli, &words, &ui)));
+    let code = match result {
+        Ok(Ok(code)) => code,
+        Ok(Err(failure)) => {
             ui.emit(Event::Error(Box::new(failure.shown())));
             failure.exit_code()
         }
+        // The hook has said what happened.
+        Err(_) => Error::internal("panic").exit_code(),
     };
     ui.finish();
     ExitCode::from(code)
+}
+
+/// A panic is a fault of spot itself; its message must not be painted over by the live view.
+fn restore_terminal_on_panic(ui: &Arc<dyn Ui>) {
+    let ui = Arc::downgrade(ui);
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if let Some(ui) = ui.upgrade() {
+            ui.finish();
+        }
+        report(panic);
+    }));
 }
 
 fn run(cli: &Cli, words: &[String], ui: &Arc<dyn Ui>) -> Result<u8, Failure> {
@@ -130,7 +153,12 @@ fn parse(argv: &[OsString]) -> Result<(Cli, Vec<String>), clap::Error> {
     let (ours, words) = words::split(&Cli::command(), &words);
     let taken = ours.len() + words.len();
     let before = argv.get(..argv.len().saturating_sub(taken)).unwrap_or_default();
-    let again = before.iter().take(1).cloned().chain(ours.into_iter().map(OsString::from)).chain(before.iter().skip(1).cloned());
+    let again = before
+        .iter()
+        .take(1)
+        .cloned()
+        .chain(ours.into_iter().map(OsString::from))
+        .chain(before.iter().skip(1).cloned());
     let cli = Cli::from_arg_matches(&command().try_get_matches_from(again)?)?;
     Ok((cli, words))
 }
@@ -174,7 +202,10 @@ mod tests {
 
     #[test]
     fn options_of_every_command_may_follow_a_recipe() {
-        for line in ["spot run create --count 5 --sandbox --project /p -y", "spot create --count 5 --sandbox --project=/p --yes"] {
+        for line in [
+            "spot run create --count 5 --sandbox --project /p -y",
+            "spot create --count 5 --sandbox --project=/p --yes",
+        ] {
             let (cli, words) = parsed(line);
             assert!(cli.options.sandbox && cli.options.yes, "{line}");
             assert_eq!(cli.options.project.as_deref(), Some(std::path::Path::new("/p")), "{line}");

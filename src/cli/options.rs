@@ -113,7 +113,8 @@ impl Options {
         let is_project = |folder: &&Path| MARKS.iter().any(|mark| folder.join(mark).exists());
         // A home folder is nobody's project, even if a stray mark lies there.
         let home = std::env::var_os("HOME").map(PathBuf::from);
-        let found = current.ancestors().take_while(|folder| Some(*folder) != home.as_deref()).find(is_project);
+        let found =
+            current.ancestors().take_while(|folder| Some(*folder) != home.as_deref()).find(is_project);
         Ok(found.unwrap_or(&current).to_owned())
     }
 

@@ -23,7 +23,8 @@ pub(super) fn run_named(
     let recipes = host.library().recipes()?;
     let is_path = name.contains('/') || name.ends_with(".rhai");
     if !is_path && !recipes.iter().any(|script| script.name == name) {
-        let names = commands.iter().map(String::as_str).chain(recipes.iter().map(|script| script.name.as_str()));
+        let names =
+            commands.iter().map(String::as_str).chain(recipes.iter().map(|script| script.name.as_str()));
         let error = Error::usage(format!("there is no command or recipe `{name}`"));
         return Err(match nearest(name, names) {
             Some(near) => error.with_hint(format!("did you mean `spot {near}`?")),
@@ -36,7 +37,12 @@ pub(super) fn run_named(
 }
 
 /// Runs a recipe; the host itself shows its failure, so only the exit code comes back.
-pub(super) fn run(options: &Options, ui: &Arc<dyn Ui>, recipe: &str, words: &[String]) -> Result<u8, Failure> {
+pub(super) fn run(
+    options: &Options,
+    ui: &Arc<dyn Ui>,
+    recipe: &str,
+    words: &[String],
+) -> Result<u8, Failure> {
     let own = words.iter().take_while(|word| *word != "--");
     if own.clone().any(|word| word == "--help" || word == "-h") {
         if words.len() > 1 {

@@ -18,7 +18,8 @@ use crate::error::{Error, nearest};
 use crate::host::{Failure, Function, Reference, Session, Submission};
 use crate::ui::{Event, Level, Ui};
 
-const GREETING: &str = "spot: lines of Rhai. `help` lists the functions, `help NAME` explains one, Ctrl-D leaves.";
+const GREETING: &str =
+    "spot: lines of Rhai. `help` lists the functions, `help NAME` explains one, Ctrl-D leaves.";
 const PROMPT: &str = "spot> ";
 const MORE: &str = "  ... ";
 
@@ -46,7 +47,9 @@ pub(super) fn run(options: &Options, ui: &Arc<dyn Ui>) -> Result<u8, Failure> {
                 continue;
             }
             Err(ReadlineError::Eof) => break,
-            Err(error) => return Err(Error::internal("the terminal cannot be read").with_source(error).into()),
+            Err(error) => {
+                return Err(Error::internal("the terminal cannot be read").with_source(error).into());
+            }
         };
         if pending.is_empty() {
             match line.trim() {
@@ -66,7 +69,9 @@ pub(super) fn run(options: &Options, ui: &Arc<dyn Ui>) -> Result<u8, Failure> {
         let given_up = line.trim().is_empty();
         match submit(&mut session, pending.trim_end(), ui) {
             Some(false) if !given_up => continue,
-            Some(false) => ui.emit(Event::message(Level::Error, "the lines so far are not complete; they are dropped")),
+            Some(false) => {
+                ui.emit(Event::message(Level::Error, "the lines so far are not complete; they are dropped"))
+            }
             _ => {}
         }
         let _ = editor.add_history_entry(pending.trim_end());
@@ -102,7 +107,8 @@ fn help(ui: &Arc<dyn Ui>, reference: &Reference, name: &str) {
     if name.is_empty() {
         for (namespace, documentation) in &reference.namespaces {
             let of = |function: &&Function| function.namespace.as_deref().unwrap_or_default() == namespace;
-            let mut names: Vec<&str> = reference.functions.iter().filter(of).map(|f| f.name.as_str()).collect();
+            let mut names: Vec<&str> =
+                reference.functions.iter().filter(of).map(|f| f.name.as_str()).collect();
             names.dedup();
             if names.is_empty() {
                 continue;
@@ -137,10 +143,14 @@ fn help(ui: &Arc<dyn Ui>, reference: &Reference, name: &str) {
 
 fn editor(reference: &Reference) -> Result<Editor<Line, DefaultHistory>, Failure> {
     let fail = |error: ReadlineError| Error::internal("the terminal cannot be used").with_source(error);
-    let config = Config::builder().auto_add_history(false).completion_type(rustyline::CompletionType::List).build();
+    let config =
+        Config::builder().auto_add_history(false).completion_type(rustyline::CompletionType::List).build();
     let mut editor = Editor::with_config(config).map_err(fail)?;
-    let mut words: Vec<String> =
-        reference.functions.iter().map(|function| function.call.split('(').next().unwrap_or_default().to_owned()).collect();
+    let mut words: Vec<String> = reference
+        .functions
+        .iter()
+        .map(|function| function.call.split('(').next().unwrap_or_default().to_owned())
+        .collect();
     words.push("help".to_owned());
     words.sort();
     words.dedup();
@@ -156,9 +166,16 @@ struct Line {
 impl Completer for Line {
     type Candidate = Pair;
 
-    fn complete(&self, line: &str, position: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
+    fn complete(
+        &self,
+        line: &str,
+        position: usize,
+        _: &Context<'_>,
+    ) -> rustyline::Result<(usize, Vec<Pair>)> {
         let before = line.get(..position).unwrap_or(line);
-        let start = before.rfind(|letter: char| !(letter.is_alphanumeric() || letter == '_' || letter == ':')).map_or(0, |at| at + 1);
+        let start = before
+            .rfind(|letter: char| !(letter.is_alphanumeric() || letter == '_' || letter == ':'))
+            .map_or(0, |at| at + 1);
         let word = before.get(start..).unwrap_or_default();
         if word.is_empty() {
             return Ok((position, Vec::new()));

@@ -38,5 +38,6 @@ pub(super) fn split(command: &Command, words: &[String]) -> (Vec<String>, Vec<St
 
 /// `-v`, and `-vv` for an option that counts.
 fn is_short(word: &str, short: char) -> bool {
-    word.strip_prefix('-').is_some_and(|letters| !letters.is_empty() && letters.chars().all(|letter| letter == short))
+    word.strip_prefix('-')
+        .is_some_and(|letters| !letters.is_empty() && letters.chars().all(|letter| letter == short))
 }

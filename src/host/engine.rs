@@ -57,6 +57,8 @@ pub(crate) fn build(context: &Context) -> Result<(Engine, Vec<Loaded>), Failure>
 /// A stdlib module as it was compiled, to be checked like a recipe.
 pub(crate) struct Loaded {
     pub origin: String,
+    /// Part of the binary, and checked when that was tested.
+    pub embedded: bool,
     pub ast: AST,
 }
 
@@ -76,7 +78,7 @@ fn register_stdlib(engine: &mut Engine, context: &Context) -> Result<Vec<Loaded>
         let module = Module::eval_ast_as_new(Scope::new(), &ast, engine)
             .map_err(|error| Failure::of(context, &origin, &error))?;
         engine.register_static_module(&script.name, module.into());
-        loaded.push(Loaded { origin, ast });
+        loaded.push(Loaded { origin, embedded: script.origin.path().is_none(), ast });
     }
     Ok(loaded)
 }

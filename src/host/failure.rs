@@ -1,6 +1,7 @@
 //! Why a run failed: our error, the line of the script, and the calls that led there.
 
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 
 use rhai::{EvalAltResult, Position};
 
@@ -8,9 +9,13 @@ use crate::error::{Error, Kind, PARTIAL_FAILURE, RESOURCES_REMAIN};
 use crate::native::{Context, error_of};
 use crate::ui::{self, CallFrame, SourceFrame};
 
-/// An error with its place in the scripts.
+/// An error with its place in the scripts; the fields are those of [`Details`].
 #[derive(Debug, Clone)]
-pub struct Failure {
+pub struct Failure(Box<Details>);
+
+/// What there is to know of a [`Failure`].
+#[derive(Debug, Clone)]
+pub struct Details {
     /// What went wrong.
     pub error: Error,
     /// The line of the script, if it arose in one.
@@ -23,16 +28,30 @@ pub struct Failure {
     shown: bool,
 }
 
+impl Deref for Failure {
+    type Target = Details;
+
+    fn deref(&self) -> &Details {
+        &self.0
+    }
+}
+
+impl DerefMut for Failure {
+    fn deref_mut(&mut self) -> &mut Details {
+        &mut self.0
+    }
+}
+
 impl Failure {
     /// Whether an [`Event::Error`](ui::Event::Error) has already told of it, so that a command line
     /// need not say it again.
     pub fn shown_already(&self) -> bool {
-        self.shown
+        self.0.shown
     }
 
     /// Tells of it through an event.
     pub(super) fn show(&mut self, context: &Context) {
-        self.shown = true;
+        self.0.shown = true;
         context.emit(ui::Event::Error(Box::new(self.shown())));
     }
 
@@ -86,7 +105,7 @@ impl Failure {
         {
             told = told.with_hint(format!("did you mean `{near}`?"));
         }
-        Failure { error: told, source, calls, remaining: Vec::new(), shown: false }
+        Failure(Box::new(Details { error: told, source, calls, remaining: Vec::new(), shown: false }))
     }
 }
 
@@ -111,7 +130,13 @@ fn word_length(text: &str, column: usize) -> usize {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Failure { error, source: None, calls: Vec::new(), remaining: Vec::new(), shown: false }
+        Failure(Box::new(Details {
+            error,
+            source: None,
+            calls: Vec::new(),
+            remaining: Vec::new(),
+            shown: false,
+        }))
     }
 }
 

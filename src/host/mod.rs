@@ -15,7 +15,7 @@ use rhai::{AST, Dynamic, Engine, EvalAltResult, Scope};
 use serde_json::Value;
 
 pub use builder::HostBuilder;
-pub use failure::Failure;
+pub use failure::{Details, Failure};
 pub use reference::{Function, Reference};
 pub use session::{Session, Submission};
 
@@ -196,14 +196,14 @@ impl Host {
             .compile(&self.engine, script)
             .map_err(|error| Failure::of(&self.context, &origin, &EvalAltResult::from(error)))?;
         self.check_calls(&origin, &ast)?;
-        for module in &self.modules {
+        for module in self.modules.iter().filter(|module| !module.embedded) {
             self.check_calls(&module.origin, &module.ast)?;
         }
         Ok(ast)
     }
 
     fn check_calls(&self, origin: &str, ast: &AST) -> std::result::Result<(), Failure> {
-        let known = self.known.get_or_init(|| check::known_functions(&self.engine));
+        let known = || self.known.get_or_init(|| check::known_functions(&self.engine));
         let Some(mistake) = check::unknown_functions(ast, known).into_iter().next() else { return Ok(()) };
         let mut failure = Failure::from(mistake.error);
         failure.source = failure::source_frame(&self.context, origin, mistake.position);
@@ -220,14 +220,20 @@ impl Host {
         let ast = self.compile(script)?;
         if !given.is_empty() && !calls_args(&ast) {
             let message = format!("recipe {} takes no arguments, but got `{}`", script.name, given.first());
-            return Err(Error::usage(message).with_hint("a recipe declares its arguments with args(#{…})").into());
+            return Err(Error::usage(message)
+                .with_hint("a recipe declares its arguments with args(#{…})")
+                .into());
         }
         let before = self.context.enter(&script.name, given, describe);
-        let result = self.on_script_thread(|| self.engine.eval_ast_with_scope::<Dynamic>(&mut Scope::new(), &ast));
+        let result =
+            self.on_script_thread(|| self.engine.eval_ast_with_scope::<Dynamic>(&mut Scope::new(), &ast));
         let declared = self.context.leave(before).unwrap_or_default();
         match result? {
             Ok(value) => Ok((value, declared)),
-            Err(error) if describe && matches!(*error, EvalAltResult::ErrorTerminated(ref value, _) if value.is_unit()) => {
+            Err(error)
+                if describe
+                    && matches!(*error, EvalAltResult::ErrorTerminated(ref value, _) if value.is_unit()) =>
+            {
                 Ok((Dynamic::UNIT, declared))
             }
             Err(error) => Err(Failure::of(&self.context, &script.origin.to_string(), &error)),
@@ -240,7 +246,9 @@ impl Host {
                 .name("spot-script".to_owned())
                 .stack_size(engine::STACK_SIZE)
                 .spawn_scoped(scope, work)
-                .map_err(|error| Error::internal("the script thread could not be started").with_source(error))?;
+                .map_err(|error| {
+                    Error::internal("the script thread could not be started").with_source(error)
+                })?;
             thread.join().map_err(|_| Error::internal("the script thread panicked"))
         })
     }
@@ -263,7 +271,11 @@ impl Host {
         let cost = if cost > 0.0 { format!(", about ${cost:.4} an hour") } else { String::new() };
         self.context.emit(Event::Message {
             level: Level::Warning,
-            text: format!("{} instances of this run exist{cost}: {}", remaining.len(), failure.remaining.join(", ")),
+            text: format!(
+                "{} instances of this run exist{cost}: {}",
+                remaining.len(),
+                failure.remaining.join(", ")
+            ),
             hint: Some("spot list shows them, spot destroy removes them".to_owned()),
         });
     }

@@ -79,7 +79,12 @@ impl Reference {
             reference.add(Some(&name), module.functions);
         }
         let key = |function: &Function| {
-            (function.namespace.clone(), function.name.clone(), function.call.matches(',').count(), function.call.clone())
+            (
+                function.namespace.clone(),
+                function.name.clone(),
+                function.call.matches(',').count(),
+                function.call.clone(),
+            )
         };
         reference.functions.sort_by_key(key);
         Ok(reference)
@@ -95,7 +100,9 @@ impl Reference {
             let parameters: Vec<String> = function
                 .params
                 .iter()
-                .filter(|parameter| !parameter.kind.as_deref().is_some_and(|kind| kind.contains("NativeCallContext")))
+                .filter(|parameter| {
+                    !parameter.kind.as_deref().is_some_and(|kind| kind.contains("NativeCallContext"))
+                })
                 .filter_map(|parameter| parameter.name.clone())
                 .collect();
             let prefix = namespace.map(|namespace| format!("{namespace}::")).unwrap_or_default();
@@ -114,8 +121,11 @@ impl Reference {
             Some(namespace) => format!("{namespace}::{}", function.name),
             None => function.name.clone(),
         };
-        let exact: Vec<&Function> =
-            self.functions.iter().filter(|function| full(function) == name || function.name == name).collect();
+        let exact: Vec<&Function> = self
+            .functions
+            .iter()
+            .filter(|function| full(function) == name || function.name == name)
+            .collect();
         if !exact.is_empty() {
             return exact;
         }
@@ -138,7 +148,11 @@ impl Reference {
             if functions.is_empty() {
                 continue;
             }
-            let title = if namespace.is_empty() { "Without a namespace".to_owned() } else { format!("`{namespace}::`") };
+            let title = if namespace.is_empty() {
+                "Without a namespace".to_owned()
+            } else {
+                format!("`{namespace}::`")
+            };
             let _ = write!(text, "\n## {title}\n\n{documentation}\n");
             for function in functions {
                 let _ = write!(text, "\n### `{}`\n\n{}\n", function.call, function.text);

@@ -38,7 +38,8 @@ impl<'host> Session<'host> {
         let engine = &self.host.engine;
         let context = &self.host.context;
         let origin = format!("line {}", self.lines + 1);
-        let script = Script { name: "repl".into(), origin: Origin::File(origin.clone().into()), text: text.into() };
+        let script =
+            Script { name: "repl".into(), origin: Origin::File(origin.clone().into()), text: text.into() };
         // Remembers the text for errors; strict variables need the scope, hence the second compile.
         let _ = context.compile(engine, &script);
         let mut ast = match engine.compile_with_scope(&self.scope, text) {

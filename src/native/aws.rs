@@ -1,24 +1,24 @@
 //! Instances and networks in the cloud.
 
-use rhai::plugin::*;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::future::Future;
-use std::sync::Arc;
-use std::time::Duration;
-use futures::future::{join_all, try_join_all};
-use rhai::{Array, Map};
-use serde::{Deserialize, Serialize};
 use crate::cloud::{
-    Architecture, Cloud, Image, ImageQuery, Instance, InstanceFilter, LaunchRequest, Market, Network, NetworkRequest,
-    Offering, Outcome, Owner, Pool, Price, Refusal, Subnet, Until,
+    Architecture, Cloud, Image, ImageQuery, Instance, InstanceFilter, LaunchRequest, Market, Network,
+    NetworkRequest, Offering, Outcome, Owner, Pool, Price, Refusal, Subnet, Until,
 };
 use crate::error::{Error, Kind, Result, nearest};
 use crate::native::Context;
 use crate::native::options::Options;
 use crate::native::record::{Journal, with_parts};
 use crate::native::target::row;
-use crate::state::Writer;
 use crate::native::thrown::{Answer, answer, error_value, to_value};
+use crate::state::Writer;
+use futures::future::{join_all, try_join_all};
+use rhai::plugin::*;
+use rhai::{Array, Map};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Instances and networks in EC2.
 ///
@@ -200,7 +200,8 @@ pub mod aws {
                 let market = market(&options.or("market", "spot".to_owned())?)?;
                 let cloud = spot.cloud()?;
                 Ok(async move {
-                    let pools = pools_of(cloud.as_ref(), &region, &types, &image, &network.subnets, market).await?;
+                    let pools =
+                        pools_of(cloud.as_ref(), &region, &types, &image, &network.subnets, market).await?;
                     Ok(Pools { region, pools })
                 })
             })
@@ -264,10 +265,11 @@ pub mod aws {
                 Ok(async move {
                     let launch = cloud.launch(&request, &journal).await?;
                     let document = spot.document()?;
-                    let known = launch.instances.iter().map(|instance| match document.instance(&instance.id) {
-                        Some(known) => super::super::state::instance_value(known),
-                        None => to_value(instance),
-                    });
+                    let known =
+                        launch.instances.iter().map(|instance| match document.instance(&instance.id) {
+                            Some(known) => super::super::state::instance_value(known),
+                            None => to_value(instance),
+                        });
                     let instances = known.collect::<Result<Vec<_>>>()?;
                     // What was launched is worth more than the error that came after it.
                     if let Some(error) = launch.error {
@@ -333,7 +335,12 @@ pub mod aws {
     /// let hosts = aws::wait_for(hosts, "address", #{ timeout: 120 });
     /// ```
     #[rhai_fn(name = "wait_for", return_raw)]
-    pub fn wait_for_with_options(call: NativeCallContext, instances: Array, until: &str, options: Map) -> Answer {
+    pub fn wait_for_with_options(
+        call: NativeCallContext,
+        instances: Array,
+        until: &str,
+        options: Map,
+    ) -> Answer {
         answer(&call, |spot| {
             let mut options = Options::new("aws::wait_for", options);
             let timeout = options.seconds("timeout", Duration::from_secs(300))?;
@@ -437,7 +444,11 @@ pub mod aws {
             let journal = Arc::new(Journal::new(spot)?);
             each_region(spot, "aws::delete_network", options, |options| {
                 let region: String = options.required("region")?;
-                let owner = if options.or("everything", false)? { Owner::Everything } else { Owner::Project(project(spot)?) };
+                let owner = if options.or("everything", false)? {
+                    Owner::Everything
+                } else {
+                    Owner::Project(project(spot)?)
+                };
                 let (cloud, journal) = (spot.cloud()?, Arc::clone(&journal));
                 Ok(async move {
                     let removed = cloud.delete_network(&region, &owner, journal.as_ref()).await?;
@@ -482,7 +493,8 @@ pub mod aws {
 }
 
 fn known_network(writer: &Writer, network: &Network) -> crate::state::Network {
-    let mut known = with_parts(writer, &network.region, Some(&network.vpc_id), network.created.iter().cloned());
+    let mut known =
+        with_parts(writer, &network.region, Some(&network.vpc_id), network.created.iter().cloned());
     known.subnet_ids = network.subnets.iter().map(|subnet| subnet.id.clone()).collect();
     known.security_group_id = Some(network.security_group_id.clone());
     known.other.insert("dedicated".to_owned(), network.dedicated.into());
@@ -608,7 +620,9 @@ fn market(text: &str) -> Result<Market> {
     match text {
         "spot" => Ok(Market::Spot),
         "on-demand" => Ok(Market::OnDemand),
-        other => Err(Error::script(format!("expected the market \"spot\" or \"on-demand\", found \"{other}\""))),
+        other => {
+            Err(Error::script(format!("expected the market \"spot\" or \"on-demand\", found \"{other}\"")))
+        }
     }
 }
 
@@ -622,7 +636,9 @@ fn by_region(function: &str, instances: &Array) -> Result<Vec<(String, Vec<Strin
     for value in instances {
         let region = value.as_map_ref().ok().and_then(|map| map.get("region")?.clone().into_string().ok());
         let (Some(id), Some(region)) = (id_of(value), region) else {
-            return Err(Error::script(format!("{function}: expected instances with `id` and `region`, found {value}")));
+            return Err(Error::script(format!(
+                "{function}: expected instances with `id` and `region`, found {value}"
+            )));
         };
         regions.entry(region).or_default().push(id);
     }

@@ -1,7 +1,7 @@
 //! The project's configuration.
 
-use rhai::plugin::*;
 use rhai::Array;
+use rhai::plugin::*;
 
 use crate::config::regions::{REGIONS, exists};
 use crate::config::template as template_text;

@@ -136,7 +136,13 @@ impl Context {
         for warning in &loaded.warnings {
             self.emit(Event::Message {
                 level: Level::Warning,
-                text: format!("{}:{}:{}: {}", warning.file.display(), warning.line, warning.column, warning.message),
+                text: format!(
+                    "{}:{}:{}: {}",
+                    warning.file.display(),
+                    warning.line,
+                    warning.column,
+                    warning.message
+                ),
                 hint: warning.hint.clone(),
             });
         }
@@ -151,7 +157,11 @@ impl Context {
         let mut slot = lock(&self.0.cloud);
         let cloud = slot.get_or_insert_with(|| {
             let cancel = self.0.runtime.cancellation();
-            Arc::new(ec2::Ec2::new(self.0.place.endpoint.clone(), CloudSettings::for_endpoint(&self.0.place.endpoint), cancel))
+            Arc::new(ec2::Ec2::new(
+                self.0.place.endpoint.clone(),
+                CloudSettings::for_endpoint(&self.0.place.endpoint),
+                cancel,
+            ))
         });
         Ok(Arc::clone(cloud))
     }
@@ -342,7 +352,9 @@ impl Context {
     pub fn declare(&self, declared: Vec<Argument>) -> Result<Option<Map>> {
         let mut run = lock(&self.0.run);
         if run.declared.is_some() {
-            return Err(Error::script("args() was called twice").with_hint("declare all arguments in one args(#{…})"));
+            return Err(
+                Error::script("args() was called twice").with_hint("declare all arguments in one args(#{…})")
+            );
         }
         let values = if run.describe { None } else { Some(run.given.resolve(&run.recipe, &declared)?) };
         run.declared = Some(declared);
@@ -350,7 +362,11 @@ impl Context {
     }
 
     /// Shows a step while `work` runs; steps inside it are shown below it.
-    pub fn step<T>(&self, title: &str, work: impl FnOnce() -> std::result::Result<T, Box<rhai::EvalAltResult>>) -> std::result::Result<T, Box<rhai::EvalAltResult>> {
+    pub fn step<T>(
+        &self,
+        title: &str,
+        work: impl FnOnce() -> std::result::Result<T, Box<rhai::EvalAltResult>>,
+    ) -> std::result::Result<T, Box<rhai::EvalAltResult>> {
         let id = self.0.steps.fetch_add(1, Ordering::Relaxed);
         let parent = {
             let mut run = lock(&self.0.run);
@@ -369,7 +385,13 @@ impl Context {
                 run.timeline.push((title.to_owned(), seconds));
             }
         }
-        self.emit(Event::StepEnded { id, title: title.to_owned(), ok: result.is_ok(), seconds, detail: None });
+        self.emit(Event::StepEnded {
+            id,
+            title: title.to_owned(),
+            ok: result.is_ok(),
+            seconds,
+            detail: None,
+        });
         result
     }
 

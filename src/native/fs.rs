@@ -1,11 +1,11 @@
 //! Files of the project.
 
-use rhai::plugin::*;
-use std::path::Path;
-use rhai::Array;
 use crate::error::{Error, Result};
 use crate::native::Context;
 use crate::native::thrown::{Answer, answer};
+use rhai::Array;
+use rhai::plugin::*;
+use std::path::Path;
 
 /// Files and folders of the project; other places only where the run was started with `--allow`.
 #[export_module]
@@ -44,7 +44,10 @@ pub mod fs {
             let path = spot.local_path(path)?;
             let size = std::fs::metadata(&path).map_err(|error| wrap(&path, "read", error))?.len();
             if size > 16 << 20 {
-                return Err(Error::script(format!("{} has {size} bytes, the limit is 16 MiB", path.display())));
+                return Err(Error::script(format!(
+                    "{} has {size} bytes, the limit is 16 MiB",
+                    path.display()
+                )));
             }
             std::fs::read_to_string(&path).map_err(|error| wrap(&path, "read", error))
         })
@@ -90,7 +93,8 @@ pub mod fs {
             use std::os::unix::fs::PermissionsExt;
             spot.act()?;
             let path = spot.local_path(path)?;
-            let mode = std::fs::metadata(&path).map_err(|error| wrap(&path, "read", error))?.permissions().mode();
+            let mode =
+                std::fs::metadata(&path).map_err(|error| wrap(&path, "read", error))?.permissions().mode();
             if mode & 0o111 == 0o111 {
                 return Ok(false);
             }
@@ -133,7 +137,8 @@ fn write_file(spot: &Context, path: &str, text: &str) -> Result<bool> {
     }
     let folder = path.parent().unwrap_or(&path);
     std::fs::create_dir_all(folder).map_err(|error| wrap(folder, "made", error))?;
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|error| wrap(folder, "written to", error))?;
+    let mut file =
+        tempfile::NamedTempFile::new_in(folder).map_err(|error| wrap(folder, "written to", error))?;
     std::io::Write::write_all(&mut file, text.as_bytes()).map_err(|error| wrap(&path, "written", error))?;
     // A temporary file is private; what it replaces keeps its mode, and a new one is ordinary.
     let mode = std::fs::metadata(&path).map_or_else(

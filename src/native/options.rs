@@ -21,9 +21,9 @@ impl Options {
     /// The options in a value that must be an object map.
     pub fn of(function: &'static str, value: Dynamic) -> Result<Self> {
         let found = value.type_name();
-        let map = value
-            .try_cast::<Map>()
-            .ok_or_else(|| Error::script(format!("{function}: expected an object map #{{…}}, found {found}")))?;
+        let map = value.try_cast::<Map>().ok_or_else(|| {
+            Error::script(format!("{function}: expected an object map #{{…}}, found {found}"))
+        })?;
         Ok(Options::new(function, map))
     }
 
@@ -36,10 +36,9 @@ impl Options {
             Ok(whole) => rhai::serde::from_dynamic(&Dynamic::from(whole as f64)).map_err(|_| error),
             Err(_) => Err(error),
         };
-        rhai::serde::from_dynamic(&value)
-            .or_else(as_number)
-            .map(Some)
-            .map_err(|error| Error::script(format!("{}: option `{key}`: {}", self.function, plain(&error.to_string()))))
+        rhai::serde::from_dynamic(&value).or_else(as_number).map(Some).map_err(|error| {
+            Error::script(format!("{}: option `{key}`: {}", self.function, plain(&error.to_string())))
+        })
     }
 
     /// The value of a key, or the default.
@@ -49,16 +48,26 @@ impl Options {
 
     /// The value of a key that must be there.
     pub fn required<T: DeserializeOwned>(&mut self, key: &'static str) -> Result<T> {
-        self.optional(key)?.ok_or_else(|| Error::script(format!("{}: the option `{key}` is missing", self.function)))
+        self.optional(key)?
+            .ok_or_else(|| Error::script(format!("{}: the option `{key}` is missing", self.function)))
     }
 
     /// Seconds, as a whole or broken number, that must be positive.
-    pub fn seconds(&mut self, key: &'static str, default: std::time::Duration) -> Result<std::time::Duration> {
+    pub fn seconds(
+        &mut self,
+        key: &'static str,
+        default: std::time::Duration,
+    ) -> Result<std::time::Duration> {
         let Some(seconds) = self.optional::<f64>(key)? else { return Ok(default) };
         std::time::Duration::try_from_secs_f64(seconds)
             .ok()
             .filter(|duration| !duration.is_zero())
-            .ok_or_else(|| Error::script(format!("{}: option `{key}`: expected seconds above 0, found {seconds}", self.function)))
+            .ok_or_else(|| {
+                Error::script(format!(
+                    "{}: option `{key}`: expected seconds above 0, found {seconds}",
+                    self.function
+                ))
+            })
     }
 
     /// Refuses the keys that nobody asked for.
@@ -77,7 +86,9 @@ fn plain(text: &str) -> String {
     let text = text.strip_prefix("Runtime error: ").unwrap_or(text).trim_end_matches('.');
     let types = text.strip_prefix("Output type incorrect: ").and_then(|rest| rest.split_once(" (expecting "));
     match types {
-        Some((found, wanted)) => format!("expected {}, found {}", word(wanted.trim_end_matches(')')), word(found)),
+        Some((found, wanted)) => {
+            format!("expected {}, found {}", word(wanted.trim_end_matches(')')), word(found))
+        }
         None => text.to_owned(),
     }
 }
@@ -101,12 +112,16 @@ mod tests {
     use super::*;
 
     fn options(entries: &[(&str, Dynamic)]) -> Options {
-        Options::new("aws::launch", entries.iter().map(|(key, value)| ((*key).into(), value.clone())).collect())
+        Options::new(
+            "aws::launch",
+            entries.iter().map(|(key, value)| ((*key).into(), value.clone())).collect(),
+        )
     }
 
     #[test]
     fn reads_typed_values_and_defaults() {
-        let mut o = options(&[("region", "us-west-2".into()), ("count", 3_i64.into()), ("wait", 2_i64.into())]);
+        let mut o =
+            options(&[("region", "us-west-2".into()), ("count", 3_i64.into()), ("wait", 2_i64.into())]);
         assert_eq!(o.required::<String>("region").unwrap(), "us-west-2");
         assert_eq!(o.or("count", 1_u32).unwrap(), 3);
         assert_eq!(o.optional::<String>("image").unwrap(), None);

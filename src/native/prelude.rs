@@ -1,15 +1,15 @@
 //! Functions without a namespace: arguments, failure, concurrency, retries, other recipes.
 
-use rhai::plugin::*;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
-use rhai::{Array, FnPtr, Map};
 use crate::error::{Error, Kind, Result};
 use crate::native::options::Options;
 use crate::native::recipe;
 use crate::native::thrown::{Answer, answer, answer_raw, error_value, from_thrown, throw};
 use crate::script::Argument;
+use rhai::plugin::*;
+use rhai::{Array, FnPtr, Map};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// Arguments, failure, concurrency, retries and other recipes; called without a namespace.
 #[export_module]
@@ -144,11 +144,20 @@ pub mod prelude {
     /// print(parallel([1, 2, 3], 2, |x| x + 1));
     /// ```
     #[rhai_fn(name = "parallel", return_raw)]
-    pub fn parallel_with_limit(call: NativeCallContext, list: Array, limit: i64, function: FnPtr) -> Answer<Array> {
+    pub fn parallel_with_limit(
+        call: NativeCallContext,
+        list: Array,
+        limit: i64,
+        function: FnPtr,
+    ) -> Answer<Array> {
         let position = call.call_position();
-        let limit = usize::try_from(limit).ok().filter(|limit| (1..=1000).contains(limit)).ok_or_else(|| {
-            throw(&Error::script(format!("parallel: expected a limit from 1 to 1000, found {limit}")), position)
-        })?;
+        let limit =
+            usize::try_from(limit).ok().filter(|limit| (1..=1000).contains(limit)).ok_or_else(|| {
+                throw(
+                    &Error::script(format!("parallel: expected a limit from 1 to 1000, found {limit}")),
+                    position,
+                )
+            })?;
         run_parallel(&call, list, limit, &function)
     }
 
@@ -273,7 +282,10 @@ fn argument(name: String, value: Dynamic) -> Result<Argument> {
     let mut part = |key: &str| parts.remove(key).unwrap_or(Dynamic::UNIT);
     let default = part("default");
     if !matches!(default.type_name(), "i64" | "f64" | "bool" | "string" | "array" | "()") {
-        return Err(Error::script(format!("args: `{name}` cannot have a default of type {}", default.type_name())));
+        return Err(Error::script(format!(
+            "args: `{name}` cannot have a default of type {}",
+            default.type_name()
+        )));
     }
     let choices = part(CHOICES).into_array().unwrap_or_default();
     Ok(Argument {
@@ -318,11 +330,17 @@ fn run_parallel(call: &NativeCallContext, list: Array, limit: usize, function: &
                 failed += 1;
                 first.get_or_insert(error);
             }
-            None => return Err(throw(&Error::internal("a parallel call ended without a result"), call.call_position())),
+            None => {
+                return Err(throw(
+                    &Error::internal("a parallel call ended without a result"),
+                    call.call_position(),
+                ));
+            }
         }
     }
     let Some(first) = first else { return Ok(values) };
-    let mut error = Error::new(first.kind(), format!("{failed} of {total} calls failed: {}", first.message()));
+    let mut error =
+        Error::new(first.kind(), format!("{failed} of {total} calls failed: {}", first.message()));
     if let Some(code) = first.code() {
         error = error.with_code(code);
     }

@@ -17,12 +17,18 @@ pub(crate) fn run(call: &NativeCallContext, name: &str, arguments: Map) -> Answe
         let throw = |error: Error| throw(&error, position);
         spot.act().map_err(throw)?;
         if spot.depth() >= DEPTH {
-            return Err(throw(Error::script(format!("recipes run each other more than {DEPTH} deep: {name}"))));
+            return Err(throw(Error::script(format!(
+                "recipes run each other more than {DEPTH} deep: {name}"
+            ))));
         }
         let script = spot.library().recipe(name).map_err(throw)?;
         let engine = call.engine();
         let ast = spot.compile(engine, &script).map_err(|error| {
-            Box::new(EvalAltResult::ErrorInModule(script.origin.to_string(), Box::new(error.into()), position))
+            Box::new(EvalAltResult::ErrorInModule(
+                script.origin.to_string(),
+                Box::new(error.into()),
+                position,
+            ))
         })?;
         let before = spot.enter(&script.name, Given::values(arguments), false);
         let result = engine.eval_ast_with_scope::<Dynamic>(&mut Scope::new(), &ast);
@@ -49,13 +55,16 @@ pub(crate) fn error_of(error: &EvalAltResult) -> Error {
         EvalAltResult::ErrorTerminated(value, _) if value.is_map() => from_thrown(value),
         EvalAltResult::ErrorTerminated(..) => Error::interrupted(),
         EvalAltResult::ErrorParsing(problem, _) => Error::script(lower_first(&problem.to_string())),
-        EvalAltResult::ErrorFunctionNotFound(signature, _) => Error::script(format!("unknown function {signature}")),
-        EvalAltResult::ErrorVariableNotFound(name, _) => Error::script(format!("unknown variable `{name}`")),
-        EvalAltResult::ErrorPropertyNotFound(name, _) => Error::script(format!("there is no property `{name}`")),
-        EvalAltResult::ErrorModuleNotFound(name, _) => Error::script(format!("unknown namespace `{name}`")),
-        EvalAltResult::ErrorStackOverflow(_) => {
-            Error::script("functions call each other too deep").with_hint("a function that calls itself needs an end")
+        EvalAltResult::ErrorFunctionNotFound(signature, _) => {
+            Error::script(format!("unknown function {signature}"))
         }
+        EvalAltResult::ErrorVariableNotFound(name, _) => Error::script(format!("unknown variable `{name}`")),
+        EvalAltResult::ErrorPropertyNotFound(name, _) => {
+            Error::script(format!("there is no property `{name}`"))
+        }
+        EvalAltResult::ErrorModuleNotFound(name, _) => Error::script(format!("unknown namespace `{name}`")),
+        EvalAltResult::ErrorStackOverflow(_) => Error::script("functions call each other too deep")
+            .with_hint("a function that calls itself needs an end"),
         EvalAltResult::ErrorSystem(..) => Error::new(Kind::Internal, lower_first(&error.to_string())),
         other => Error::script(lower_first(strip_position(&other.to_string()))),
     }

@@ -1,12 +1,5 @@
 //! Commands and files on hosts.
 
-use rhai::plugin::*;
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
-use rhai::Map;
-use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::native::Context;
 use crate::native::options::Options;
@@ -14,6 +7,13 @@ use crate::native::target::{CONCURRENCY, Host, each, row};
 use crate::native::thrown::{Answer, answer};
 use crate::ssh::{Command, Output, Ssh, Stream, Transfer, Upload, quote};
 use crate::ui::{self, Event, Unit};
+use rhai::Map;
+use rhai::plugin::*;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Commands and files on hosts. Every function takes one host or a list, which it works through at
 /// once.
@@ -86,7 +86,9 @@ pub mod ssh {
                     let waited = ssh.wait(&host.target, timeout, reason.as_ref()).await;
                     match &waited {
                         Ok(_) => show.emit(row(&host.map, "reachable", None, false)),
-                        Err(error) => show.emit(row(&host.map, "unreachable", Some(error.message().to_owned()), true)),
+                        Err(error) => {
+                            show.emit(row(&host.map, "unreachable", Some(error.message().to_owned()), true))
+                        }
                     }
                     Ok(Waited { seconds: waited?.as_secs_f64() })
                 }
@@ -123,7 +125,9 @@ pub mod ssh {
             let command = Arc::new(command);
             each(spot, &hosts, concurrency, move |ssh, host| {
                 let (show, command) = (show.clone(), Arc::clone(&command));
-                async move { ssh.run(&host.target, &command, lines(&show, &host, quiet).as_ref()).await.map(Ran::from) }
+                async move {
+                    ssh.run(&host.target, &command, lines(&show, &host, quiet).as_ref()).await.map(Ran::from)
+                }
             })
         })
     }
@@ -149,8 +153,9 @@ pub mod ssh {
     pub fn script_with_options(call: NativeCallContext, hosts: Dynamic, path: &str, options: Map) -> Answer {
         answer(&call, |spot| {
             let local = spot.local_path(path)?;
-            let content = std::fs::read(&local)
-                .map_err(|error| Error::script(format!("the script {path} cannot be read")).with_source(error))?;
+            let content = std::fs::read(&local).map_err(|error| {
+                Error::script(format!("the script {path} cannot be read")).with_source(error)
+            })?;
             let content = Arc::new(if content.starts_with(b"#!") {
                 content
             } else {
@@ -162,7 +167,17 @@ pub mod ssh {
             each(spot, &hosts, concurrency, move |ssh, host| {
                 let (show, content) = (show.clone(), Arc::clone(&content));
                 let (command, arguments) = (Arc::clone(&command), Arc::clone(&arguments));
-                async move { run_script(&ssh, &host, &content, &command, &arguments, lines(&show, &host, quiet).as_ref()).await }
+                async move {
+                    run_script(
+                        &ssh,
+                        &host,
+                        &content,
+                        &command,
+                        &arguments,
+                        lines(&show, &host, quiet).as_ref(),
+                    )
+                    .await
+                }
             })
         })
     }
@@ -186,7 +201,13 @@ pub mod ssh {
     /// ssh::upload(hosts, "deploy/files", "/opt/app", #{ sudo: true });
     /// ```
     #[rhai_fn(name = "upload", return_raw)]
-    pub fn upload_with_options(call: NativeCallContext, hosts: Dynamic, local: &str, remote: &str, options: Map) -> Answer {
+    pub fn upload_with_options(
+        call: NativeCallContext,
+        hosts: Dynamic,
+        local: &str,
+        remote: &str,
+        options: Map,
+    ) -> Answer {
         answer(&call, |spot| {
             let path = Arc::new(spot.local_path(local)?);
             if !path.exists() {
@@ -209,7 +230,9 @@ pub mod ssh {
                     let seen = (AtomicU64::new(0), AtomicU64::new(0));
                     let report: Box<dyn Fn(u64, u64) + Send + Sync> =
                         Box::new(move |done, total| bar.add(&seen, done, total));
-                    ssh.upload(&host.target, &path, &remote, &upload, report.as_ref()).await.map(Transferred::from)
+                    ssh.upload(&host.target, &path, &remote, &upload, report.as_ref())
+                        .await
+                        .map(Transferred::from)
                 }
             });
             progress.end(result.is_ok());
@@ -229,9 +252,7 @@ pub mod ssh {
             let remote = remote.to_owned();
             each(spot, &Dynamic::from_map(host), 1, move |ssh, host| {
                 let (path, remote) = (path.clone(), remote.clone());
-                async move {
-                    ssh.download(&host.target, &remote, &path, &unseen).await.map(Transferred::from)
-                }
+                async move { ssh.download(&host.target, &remote, &path, &unseen).await.map(Transferred::from) }
             })
         })
     }
@@ -469,7 +490,13 @@ struct Progress {
 
 impl Progress {
     fn new(spot: &Context, title: String) -> Self {
-        Progress { spot: spot.clone(), id: spot.next_id(), title, done: AtomicU64::new(0), total: AtomicU64::new(0) }
+        Progress {
+            spot: spot.clone(),
+            id: spot.next_id(),
+            title,
+            done: AtomicU64::new(0),
+            total: AtomicU64::new(0),
+        }
     }
 
     /// Adds what a host reports as its own totals to the sums of all.
@@ -496,6 +523,8 @@ fn unseen(_: u64, _: u64) {}
 
 fn parse_mode(text: &str) -> Result<u32> {
     u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o7777).ok_or_else(|| {
-        Error::script(format!("ssh::upload: option `mode`: expected an octal mode such as \"0644\", found \"{text}\""))
+        Error::script(format!(
+            "ssh::upload: option `mode`: expected an octal mode such as \"0644\", found \"{text}\""
+        ))
     })
 }

@@ -9,8 +9,28 @@ use crate::state::{Instance, Outcome};
 /// The fields that every instance has for scripts, `()` where nothing is known: a property that is
 /// sometimes missing would be an error half of the time.
 const FIELDS: [&str; 22] = [
-    "id", "region", "type", "state", "phase", "error", "public_ip", "private_ip", "created", "ami", "zone", "name", "user",
-    "price", "market", "spot_request_id", "token", "vpc_id", "subnet_id", "security_group_id", "deployment_id", "creator",
+    "id",
+    "region",
+    "type",
+    "state",
+    "phase",
+    "error",
+    "public_ip",
+    "private_ip",
+    "created",
+    "ami",
+    "zone",
+    "name",
+    "user",
+    "price",
+    "market",
+    "spot_request_id",
+    "token",
+    "vpc_id",
+    "subnet_id",
+    "security_group_id",
+    "deployment_id",
+    "creator",
 ];
 
 /// An instance as scripts see it.
@@ -21,13 +41,13 @@ pub(crate) fn instance_value(instance: &Instance) -> Result<Dynamic> {
     }
     Ok(Dynamic::from_map(map))
 }
-use rhai::Array;
-use serde_json::{Value, json};
+use crate::cloud::ResourceKind;
 use crate::error::{Error, Result};
 use crate::native::Context;
-use crate::cloud::ResourceKind;
 use crate::native::record::{from_cloud, with_parts};
 use crate::native::thrown::{Answer, answer};
+use rhai::Array;
+use serde_json::{Value, json};
 
 /// What the project has made: instances, networks, and values of your own.
 #[export_module]
@@ -74,7 +94,8 @@ pub mod state {
     pub fn update(call: NativeCallContext, instance: Dynamic, fields: Map) -> Answer {
         answer(&call, |spot| {
             let id = id_of(&instance)?;
-            let fields = fields.iter().map(|(key, value)| (key.to_string(), crate::host::json(value))).collect();
+            let fields =
+                fields.iter().map(|(key, value)| (key.to_string(), crate::host::json(value))).collect();
             spot.writer()?.update(&id, fields)
         })
     }
@@ -120,7 +141,8 @@ pub mod state {
     #[rhai_fn(return_raw)]
     pub fn networks(call: NativeCallContext) -> Answer {
         answer(&call, |spot| {
-            let networks = spot.document()?.networks().iter().map(crate::state::Network::to_value).collect::<Vec<_>>();
+            let networks =
+                spot.document()?.networks().iter().map(crate::state::Network::to_value).collect::<Vec<_>>();
             Ok(networks)
         })
     }
@@ -219,7 +241,8 @@ fn settle_all(spot: &Context) -> Result<Vec<Value>> {
                     true => Vec::new(),
                     false => vec![with_parts(&writer, &open.intent.region, vpc, parts)],
                 };
-                writer.succeeded_with(open.id, Outcome { result, instances, networks, ..Outcome::default() })?;
+                writer
+                    .succeeded_with(open.id, Outcome { result, instances, networks, ..Outcome::default() })?;
                 (found, None)
             }
             Err(error) => (Vec::new(), Some(error)),

@@ -1,8 +1,8 @@
 //! The machine that spot runs on.
 
-use rhai::plugin::*;
 use crate::error::{Error, Result};
 use crate::native::thrown::{Answer, answer};
+use rhai::plugin::*;
 
 /// The machine that spot runs on: environment, user, time, random names.
 #[export_module]
@@ -77,9 +77,9 @@ pub mod sys {
     #[rhai_fn(return_raw)]
     pub fn age(call: NativeCallContext, time: &str) -> Answer {
         answer(&call, |_| -> Result<f64> {
-            let then: jiff::Timestamp = time
-                .parse()
-                .map_err(|error| Error::script(format!("sys::age: `{time}` is no RFC 3339 time")).with_source(error))?;
+            let then: jiff::Timestamp = time.parse().map_err(|error| {
+                Error::script(format!("sys::age: `{time}` is no RFC 3339 time")).with_source(error)
+            })?;
             Ok(jiff::Timestamp::now().duration_since(then).as_secs_f64())
         })
     }

@@ -26,12 +26,17 @@ pub(crate) fn of_maps(
     let columns = names
         .iter()
         .map(|name| {
-            let values = || maps.iter().filter_map(|map| map.get(name.as_str())).filter(|value| !value.is_unit());
-            let numbers = values().next().is_some() && values().all(|value| value.is_int() || value.is_float());
+            let values =
+                || maps.iter().filter_map(|map| map.get(name.as_str())).filter(|value| !value.is_unit());
+            let numbers =
+                values().next().is_some() && values().all(|value| value.is_int() || value.is_float());
             Column { name: name.replace('_', " "), align: if numbers { Align::Right } else { Align::Left } }
         })
         .collect();
-    let rows = maps.iter().map(|map| names.iter().map(|name| map.get(name.as_str()).map_or_else(empty, cell)).collect()).collect();
+    let rows = maps
+        .iter()
+        .map(|map| names.iter().map(|name| map.get(name.as_str()).map_or_else(empty, cell)).collect())
+        .collect();
     Ok(Table { title, columns, rows, footer })
 }
 
@@ -81,7 +86,8 @@ mod tests {
             map(&[("region", "us-west-2".into()), ("price", 0.0125_f64.into())]),
             map(&[("region", "us-east-1".into()), ("price", Dynamic::UNIT)]),
         ];
-        let table = of_maps(&rows, Some(vec!["region".into(), "price".into(), "zone".into()]), None, None).unwrap();
+        let table =
+            of_maps(&rows, Some(vec!["region".into(), "price".into(), "zone".into()]), None, None).unwrap();
         assert_eq!(table.columns[1].align, Align::Right);
         assert_eq!(table.rows[0][1].text, "0.0125");
         assert_eq!(table.rows[1][1].text, "-");

@@ -37,7 +37,8 @@ pub(crate) fn host(spot: &Context, value: &Dynamic) -> Result<Host> {
         Err(_) => known(spot, value)?,
     };
     let id = text(&map, "id").ok_or_else(|| {
-        Error::script("a host needs an `id`").with_hint("pass an instance, a result of ssh::, or an instance id")
+        Error::script("a host needs an `id`")
+            .with_hint("pass an instance, a result of ssh::, or an instance id")
     })?;
     let config = spot.config()?;
     let (address, kind) = match &config.ssh.address {
@@ -66,7 +67,8 @@ fn known(spot: &Context, value: &Dynamic) -> Result<Map> {
     let instance = document.instance(&id);
     let value = instance.map(super::state::instance_value).transpose()?;
     value.and_then(|value| value.try_cast::<Map>()).ok_or_else(|| {
-        Error::script(format!("there is no instance {id} in the state")).with_hint("spot list shows the instances")
+        Error::script(format!("there is no instance {id} in the state"))
+            .with_hint("spot list shows the instances")
     })
 }
 
@@ -110,7 +112,9 @@ where
         })
         .collect();
     // A value that is no host at all is a mistake of the recipe, not a failure of a host.
-    if let Some((_, Err(error))) = resolved.iter().find(|(_, host)| host.as_ref().is_err_and(|e| e.kind() == Kind::Script)) {
+    if let Some((_, Err(error))) =
+        resolved.iter().find(|(_, host)| host.as_ref().is_err_and(|e| e.kind() == Kind::Script))
+    {
         return Err(error.clone());
     }
     let (maps, hosts): (Vec<Map>, Vec<Result<Host>>) = resolved.into_iter().unzip();

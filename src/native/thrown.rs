@@ -14,7 +14,10 @@ use crate::error::{Error, Kind, Result};
 pub(crate) type Answer<T = Dynamic> = std::result::Result<T, Box<EvalAltResult>>;
 
 /// Runs the body of a native function with its context and turns the result into a script value.
-pub(crate) fn answer<T: Serialize>(call: &NativeCallContext, body: impl FnOnce(&Context) -> Result<T>) -> Answer {
+pub(crate) fn answer<T: Serialize>(
+    call: &NativeCallContext,
+    body: impl FnOnce(&Context) -> Result<T>,
+) -> Answer {
     let result = Context::of(call).and_then(|context| to_value(&body(&context)?));
     result.map_err(|error| throw(&error, call.call_position()))
 }
@@ -61,7 +64,8 @@ pub(crate) fn throw(error: &Error, position: Position) -> Box<EvalAltResult> {
 /// other value, which becomes the message.
 pub(crate) fn from_thrown(value: &Dynamic) -> Error {
     let Ok(map) = value.as_map_ref() else {
-        let message = if value.is_unit() { "the recipe threw an error".to_owned() } else { value.to_string() };
+        let message =
+            if value.is_unit() { "the recipe threw an error".to_owned() } else { value.to_string() };
         return Error::script(message);
     };
     let text = |key: &str| map.get(key).and_then(|value| value.clone().into_string().ok());
@@ -105,9 +109,16 @@ mod tests {
     #[test]
     fn an_error_survives_the_way_through_a_script() {
         let inner = Error::ssh("connection reset").with_source(Error::ssh("broken pipe"));
-        let error = Error::aws("no capacity").with_code("InsufficientInstanceCapacity").with_hint("try b").retryable(true).with_source(inner);
+        let error = Error::aws("no capacity")
+            .with_code("InsufficientInstanceCapacity")
+            .with_hint("try b")
+            .retryable(true)
+            .with_source(inner);
         let back = from_thrown(&Dynamic::from_map(error_value(&error)));
-        assert_eq!((back.kind(), back.code(), back.hint()), (Kind::Aws, Some("InsufficientInstanceCapacity"), Some("try b")));
+        assert_eq!(
+            (back.kind(), back.code(), back.hint()),
+            (Kind::Aws, Some("InsufficientInstanceCapacity"), Some("try b"))
+        );
         assert!(back.is_retryable());
         assert_eq!(back.causes(), ["connection reset", "broken pipe"]);
     }

@@ -1,12 +1,12 @@
 //! What recipes show and ask.
 
-use rhai::plugin::*;
-use rhai::{Array, FnPtr, Map};
 use crate::error::{Error, Result};
 use crate::native::options::Options;
 use crate::native::thrown::{Answer, answer, answer_raw};
 use crate::native::{Context, table, target};
 use crate::ui::{Answer as Reply, Event, Level, Question};
+use rhai::plugin::*;
+use rhai::{Array, FnPtr, Map};
 
 /// Messages, steps, tables and questions.
 #[export_module]

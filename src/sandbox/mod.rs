@@ -142,8 +142,12 @@ fn serve(
     };
     runtime.block_on(async {
         let hosts = Hosts::new(runtime.handle().clone());
-        let machines =
-            Arc::new(Fleet { hosts: hosts.clone(), folder: folder.join("hosts"), ssh_port, boot_time: options.boot_time });
+        let machines = Arc::new(Fleet {
+            hosts: hosts.clone(),
+            folder: folder.join("hosts"),
+            ssh_port,
+            boot_time: options.boot_time,
+        });
         let settings = ec2::Options { faults: options.faults, ..ec2::Options::new(folder) };
         match Endpoint::start(settings, machines).await {
             Ok(endpoint) => {
@@ -196,10 +200,14 @@ impl Machines for Fleet {
     async fn remove(&self, id: &str) -> Result<()> {
         match self.hosts.remove(id).await {
             // Not booted in this process: the removal that an earlier one did not complete.
-            Err(error) if error.kind() == Kind::Usage => match std::fs::remove_dir_all(self.folder.join(id)) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed("remove a host", error)),
-                _ => Ok(()),
-            },
+            Err(error) if error.kind() == Kind::Usage => {
+                match std::fs::remove_dir_all(self.folder.join(id)) {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                        Err(failed("remove a host", error))
+                    }
+                    _ => Ok(()),
+                }
+            }
             result => result,
         }
     }

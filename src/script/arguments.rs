@@ -83,13 +83,16 @@ impl Given {
                 continue;
             }
             let Some(flag) = word.strip_prefix("--").filter(|_| !only_positional) else {
-                if word.starts_with('-') && word.len() > 1 && !only_positional && word.parse::<f64>().is_err() {
+                if word.starts_with('-') && word.len() > 1 && !only_positional && word.parse::<f64>().is_err()
+                {
                     return Err(Error::usage(format!("recipe {recipe} has no flag `{word}`"))
                         .with_hint(format!("flags have two dashes; spot {recipe} --help shows them")));
                 }
                 let argument = declared.iter().find(|argument| argument.positional).ok_or_else(|| {
-                    Error::usage(format!("recipe {recipe} takes no argument without a flag, but got `{word}`"))
-                        .with_hint(format!("spot {recipe} --help shows its flags"))
+                    Error::usage(format!(
+                        "recipe {recipe} takes no argument without a flag, but got `{word}`"
+                    ))
+                    .with_hint(format!("spot {recipe} --help shows its flags"))
                 })?;
                 take(&mut given, argument, word)?;
                 continue;
@@ -110,7 +113,9 @@ impl Given {
                     Some("true") => !negated,
                     Some("false") => negated,
                     Some(other) => {
-                        return Err(Error::usage(format!("--{name}: expected true or false, found `{other}`")));
+                        return Err(Error::usage(format!(
+                            "--{name}: expected true or false, found `{other}`"
+                        )));
                     }
                 };
                 given.insert(argument.name.clone(), value.into());
@@ -179,7 +184,8 @@ impl Argument {
 
 fn find<'a>(recipe: &str, declared: &'a [Argument], flag: &str) -> Result<&'a Argument> {
     let wanted = flag.replace('_', "-");
-    if let Some(argument) = declared.iter().find(|argument| argument.flag() == wanted && !argument.positional) {
+    if let Some(argument) = declared.iter().find(|argument| argument.flag() == wanted && !argument.positional)
+    {
         return Ok(argument);
     }
     let flags: Vec<String> = declared.iter().filter(|a| !a.positional).map(Argument::flag).collect();
@@ -192,7 +198,8 @@ fn find<'a>(recipe: &str, declared: &'a [Argument], flag: &str) -> Result<&'a Ar
 
 fn take(given: &mut BTreeMap<String, Dynamic>, argument: &Argument, text: &str) -> Result<()> {
     let expected = |found: &str| {
-        let name = if argument.positional { argument.name.to_uppercase() } else { format!("--{}", argument.flag()) };
+        let name =
+            if argument.positional { argument.name.to_uppercase() } else { format!("--{}", argument.flag()) };
         Error::usage(format!("{name}: expected {}, found `{found}`", argument.takes()))
     };
     let value = match argument.default.type_name() {
@@ -202,10 +209,8 @@ fn take(given: &mut BTreeMap<String, Dynamic>, argument: &Argument, text: &str) 
             _ => return Err(expected(text)),
         },
         "array" => {
-            let numbers = argument
-                .default
-                .as_array_ref()
-                .is_ok_and(|list| list.first().is_some_and(Dynamic::is_int));
+            let numbers =
+                argument.default.as_array_ref().is_ok_and(|list| list.first().is_some_and(Dynamic::is_int));
             let mut list = match given.remove(&argument.name) {
                 Some(earlier) => earlier.into_array().unwrap_or_default(),
                 None => Vec::new(),
@@ -257,7 +262,13 @@ mod tests {
     use super::*;
 
     fn argument(name: &str, default: impl Into<Dynamic>) -> Argument {
-        Argument { name: name.into(), default: default.into(), help: String::new(), positional: false, choices: Vec::new() }
+        Argument {
+            name: name.into(),
+            default: default.into(),
+            help: String::new(),
+            positional: false,
+            choices: Vec::new(),
+        }
     }
 
     fn declared() -> Vec<Argument> {
@@ -282,7 +293,19 @@ mod tests {
 
     #[test]
     fn defaults_are_types() {
-        let map = parse(&["--count", "5", "--max-price=0.25", "--regions", "a,b", "--regions", "c", "--force", "i-1", "i-2"]).unwrap();
+        let map = parse(&[
+            "--count",
+            "5",
+            "--max-price=0.25",
+            "--regions",
+            "a,b",
+            "--regions",
+            "c",
+            "--force",
+            "i-1",
+            "i-2",
+        ])
+        .unwrap();
         assert_eq!(map["count"].as_int(), Ok(5));
         assert_eq!(map["max_price"].as_float(), Ok(0.25));
         assert_eq!(map["regions"].to_string(), r#"["a", "b", "c"]"#);
@@ -304,11 +327,17 @@ mod tests {
             let error = parse(words).unwrap_err();
             format!("{}; {}", error.message(), error.hint().unwrap_or("-"))
         };
-        assert_eq!(message(&["--regoins", "x"]), "recipe create has no flag `--regoins`; did you mean `--regions`?");
+        assert_eq!(
+            message(&["--regoins", "x"]),
+            "recipe create has no flag `--regoins`; did you mean `--regions`?"
+        );
         assert_eq!(message(&["--count", "five"]), "--count: expected a whole number, found `five`; -");
         assert_eq!(message(&["--count"]), "--count: a value is missing, expected a whole number; -");
         assert_eq!(message(&["--force=maybe"]), "--force: expected true or false, found `maybe`; -");
-        assert_eq!(message(&["--market", "spto"]), "--market: expected one of spot, on-demand, found `spto`; did you mean `spot`?");
+        assert_eq!(
+            message(&["--market", "spto"]),
+            "--market: expected one of spot, on-demand, found `spto`; did you mean `spot`?"
+        );
         assert_eq!(message(&["--max-price", "nan"]), "--max-price: expected a number, found `nan`; -");
         assert!(message(&["-n"]).starts_with("recipe create has no flag `-n`"));
     }
@@ -318,6 +347,9 @@ mod tests {
         let given = |name: &str, value: Dynamic| Given::values([(name.into(), value)].into_iter().collect());
         assert!(given("count", "5".into()).resolve("create", &declared()).is_err());
         assert!(given("cuont", 5_i64.into()).resolve("create", &declared()).is_err());
-        assert_eq!(given("max_price", 1_i64.into()).resolve("create", &declared()).unwrap()["max_price"].as_float(), Ok(1.0));
+        assert_eq!(
+            given("max_price", 1_i64.into()).resolve("create", &declared()).unwrap()["max_price"].as_float(),
+            Ok(1.0)
+        );
     }
 }

@@ -33,7 +33,8 @@ mod tests {
 
     #[test]
     fn no_file_is_forgotten() {
-        let names = |list: &[(&str, &str)]| list.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>();
+        let names =
+            |list: &[(&str, &str)]| list.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>();
         assert_eq!(names(RECIPES), stems("recipes"));
         assert_eq!(names(STDLIB), stems("stdlib"));
     }

@@ -44,7 +44,9 @@ impl Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Origin::File(path) | Origin::Project(path) | Origin::User(path) => write!(f, "{}", path.display()),
+            Origin::File(path) | Origin::Project(path) | Origin::User(path) => {
+                write!(f, "{}", path.display())
+            }
             Origin::Embedded(kind, name) => write!(f, "embedded {kind} {name}"),
         }
     }
@@ -136,7 +138,11 @@ impl Library {
     pub fn embedded(name: &str, module: bool) -> Option<Script> {
         let (kind, list) = if module { ("module", embedded::STDLIB) } else { ("recipe", embedded::RECIPES) };
         let (name, text) = list.iter().find(|(candidate, _)| *candidate == name)?;
-        Some(Script { name: (*name).to_owned(), origin: Origin::Embedded(kind, name), text: Arc::from(*text) })
+        Some(Script {
+            name: (*name).to_owned(),
+            origin: Origin::Embedded(kind, name),
+            text: Arc::from(*text),
+        })
     }
 
     fn file(&self, path: &Path) -> Result<Script> {
@@ -145,7 +151,12 @@ impl Library {
         Ok(Script { name, origin: Origin::File(path.to_owned()), text })
     }
 
-    fn collect(&self, folder: &str, kind: &'static str, list: &'static [(&'static str, &'static str)]) -> Result<Vec<Script>> {
+    fn collect(
+        &self,
+        folder: &str,
+        kind: &'static str,
+        list: &'static [(&'static str, &'static str)],
+    ) -> Result<Vec<Script>> {
         let mut found: BTreeMap<String, Script> = list
             .iter()
             .map(|(name, text)| {
@@ -156,7 +167,8 @@ impl Library {
         let user = self.user.iter().map(|base| (base, Origin::User as fn(PathBuf) -> Origin));
         for (base, origin) in user.chain([(&self.project, Origin::Project as fn(PathBuf) -> Origin)]) {
             for path in rhai_files(&base.join(folder))? {
-                let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+                let name =
+                    path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
                 let text = read(&path)?;
                 found.insert(name.clone(), Script { name, origin: origin(path), text });
             }
@@ -169,7 +181,9 @@ fn rhai_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Error::usage(format!("{} cannot be listed", folder.display())).with_source(error)),
+        Err(error) => {
+            return Err(Error::usage(format!("{} cannot be listed", folder.display())).with_source(error));
+        }
     };
     let mut files: Vec<PathBuf> = entries
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))

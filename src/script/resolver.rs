@@ -26,7 +26,9 @@ impl ProjectModules {
             return Err(format!("import \"{path}\": the path must stay inside the project"));
         }
         let file = self.root.join(relative).with_extension("rhai");
-        let real = file.canonicalize().map_err(|_| format!("import \"{path}\": there is no file {}", file.display()))?;
+        let real = file
+            .canonicalize()
+            .map_err(|_| format!("import \"{path}\": there is no file {}", file.display()))?;
         let root = self.root.canonicalize().map_err(|error| format!("import \"{path}\": {error}"))?;
         if !real.starts_with(root) {
             return Err(format!("import \"{path}\": {} leads out of the project", file.display()));
@@ -45,8 +47,9 @@ impl ModuleResolver for ProjectModules {
     ) -> Result<Shared<Module>, Box<EvalAltResult>> {
         let fail = |message: String| Box::new(EvalAltResult::ErrorRuntime(message.into(), position));
         let file = self.locate(path).map_err(fail)?;
-        let text = std::fs::read_to_string(&file)
-            .map_err(|error| fail(format!("import \"{path}\": {} cannot be read: {error}", file.display())))?;
+        let text = std::fs::read_to_string(&file).map_err(|error| {
+            fail(format!("import \"{path}\": {} cannot be read: {error}", file.display()))
+        })?;
         let script = Script { name: path.to_owned(), origin: Origin::File(file), text: text.into() };
         let wrap = |error: Box<EvalAltResult>| {
             Box::new(EvalAltResult::ErrorInModule(script.origin.to_string(), error, position))

@@ -182,8 +182,10 @@ async fn copy(
     let chunk = sftp.chunk();
     let mut written = 0_u64;
     let offsets = (0..size).step_by(chunk);
-    let mut reads =
-        stream::iter(offsets).map(|offset| sftp.read_at(handle, from, offset, chunk)).buffered(READS_AT_ONCE).boxed();
+    let mut reads = stream::iter(offsets)
+        .map(|offset| sftp.read_at(handle, from, offset, chunk))
+        .buffered(READS_AT_ONCE)
+        .boxed();
     while let Some(data) = reads.next().await {
         let data = data?;
         file.write_all(&data).map_err(|error| unwritable(to, &error))?;

@@ -38,6 +38,7 @@
 //! second at most per `id`. `debug` messages appear with `-v`; `--quiet` leaves `error`, `table`,
 //! `data` and the messages of level `error` and `warning`.
 
+mod clock;
 mod display;
 mod environment;
 mod event;

@@ -50,7 +50,7 @@ impl Plain {
             asking: Mutex::new(()),
             options,
             interactive,
-            clock: jiff::ZonedDateTime::now,
+            clock: super::clock::now,
         }
     }
 
