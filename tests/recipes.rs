@@ -118,7 +118,7 @@ fn partial_success_is_told_by_exit_code_3() {
     spot.write(
         "recipes/partial.rhai",
         "let project = config::load();\n\
-         let plan = fleet::prepare(project, #{ count: 2, regions: [\"us-west-2\"], types: [\"t3.micro\"], market: \"spot\", max_price: 0.0 });\n\
+         let plan = fleet::prepare(project, #{ count: 2, regions: [\"us-west-2\"], types: [\"t3.micro\"], market: \"spot\", max_price: 0.0 }, aws::identity());\n\
          let hosts = fleet::reach(fleet::launch(plan));\n\
          let results = [ssh::run(hosts[0], \"true\"), ssh::run(hosts[1], \"echo broken >&2; exit 3\")];\n\
          deploy::finish(deploy::advance(results, \"checked\"));\n\
@@ -134,7 +134,7 @@ fn partial_success_is_told_by_exit_code_3() {
 fn a_dedicated_network_is_made_once_and_removed() {
     let spot = project();
     let config = spot.read("spot.toml");
-    spot.write("spot.toml", &format!("{config}[network]\ndedicated = true\n"));
+    spot.write("spot.toml", &format!("{config}[network]\ndedicated = true\nports = [8080, \"9000-9100\"]\n"));
     spot.sandbox(&["create", "--count", "1", "--regions", "us-west-2"]).expect(0);
     spot.sandbox(&["create", "--count", "1", "--regions", "us-west-2"]).expect(0);
     let instances = spot.instances(".spot/sandbox");

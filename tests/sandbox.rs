@@ -12,7 +12,7 @@ fn a_recipe_cannot_harm_or_read_the_machine() {
         "recipes/wild.rhai",
         &format!(
             "let project = config::load();\n\
-             let plan = fleet::prepare(project, #{{ count: 1, regions: [\"us-west-2\"], types: [\"t3.micro\"], market: \"spot\", max_price: 0.0 }});\n\
+             let plan = fleet::prepare(project, #{{ count: 1, regions: [\"us-west-2\"], types: [\"t3.micro\"], market: \"spot\", max_price: 0.0 }}, aws::identity());\n\
              let host = fleet::reach(fleet::launch(plan))[0];\n\
              let read = ssh::run(host, \"cat {folder}/private/secret.txt; ls {folder}\");\n\
              print(`read ${{read.ok}} ${{read.stdout}}`);\n\

@@ -32,7 +32,9 @@ pub use endpoint::{Endpoint, Keys, Settings};
 pub use image::{Image, ImageQuery, ImageSource, UbuntuRelease};
 pub use instance::{Instance, InstanceFilter, InstanceState, Market, Outcome, Termination, Until};
 pub use launch::{Launch, LaunchRequest, Pool, Refusal, USER_DATA_LIMIT, pack_user_data};
-pub use network::{Ingress, Network, NetworkRequest, Owned, Removed, ResourceKind, Subnet, group_name};
+pub use network::{
+    Ingress, Network, NetworkRequest, Owned, Ports, Removed, ResourceKind, Subnet, group_name,
+};
 pub use place::{Architecture, Identity, InstanceType, Offering, Price, Region, Zone};
 pub use record::{Intent, IntentId, Record, Settled, Unrecorded};
 pub use tags::{Owner, Tags};

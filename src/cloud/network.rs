@@ -21,17 +21,39 @@ pub struct NetworkRequest {
     pub creator: String,
     /// A VPC of its own; otherwise the region's default VPC with a security group of its own.
     pub dedicated: bool,
+    /// An existing VPC to use in place of the region's default one.
+    pub vpc_id: Option<String>,
     /// TCP ports to open besides 22.
-    pub ports: Vec<u16>,
+    pub ports: Vec<Ports>,
     /// The address ranges from which the ports can be reached. Empty: nobody can.
     pub sources: Vec<String>,
 }
 
-/// A TCP port that is open for an address range.
+/// A range of TCP ports, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Ports {
+    /// The first.
+    pub from: u16,
+    /// The last.
+    pub to: u16,
+}
+
+impl Ports {
+    /// Where SSH listens.
+    pub const SSH: Ports = Ports { from: 22, to: 22 };
+}
+
+impl std::fmt::Display for Ports {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.from == self.to { write!(f, "{}", self.from) } else { write!(f, "{}-{}", self.from, self.to) }
+    }
+}
+
+/// TCP ports that are open for an address range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ingress {
-    /// The port.
-    pub port: u16,
+    /// The ports.
+    pub ports: Ports,
     /// From where.
     pub source: Cidr,
 }
@@ -43,7 +65,9 @@ impl NetworkRequest {
         for source in &self.sources {
             let source: Cidr = source.parse()?;
             rules.extend(
-                std::iter::once(22).chain(self.ports.iter().copied()).map(|port| Ingress { port, source }),
+                std::iter::once(Ports::SSH)
+                    .chain(self.ports.iter().copied())
+                    .map(|ports| Ingress { ports, source }),
             );
         }
         Ok(rules)
@@ -201,7 +225,8 @@ mod tests {
             deployment: String::new(),
             creator: String::new(),
             dedicated: false,
-            ports: vec![443, 22],
+            vpc_id: None,
+            ports: vec![Ports { from: 443, to: 443 }, Ports { from: 9000, to: 9100 }, Ports::SSH],
             sources: vec!["203.0.113.7".to_owned(), "10.0.0.0/8".to_owned()],
         }
     }
@@ -212,9 +237,19 @@ mod tests {
             .ingress()
             .unwrap()
             .iter()
-            .map(|rule| format!("{} {}", rule.port, rule.source))
+            .map(|rule| format!("{} {}", rule.ports, rule.source))
             .collect();
-        assert_eq!(rules, ["22 10.0.0.0/8", "22 203.0.113.7/32", "443 10.0.0.0/8", "443 203.0.113.7/32"]);
+        assert_eq!(
+            rules,
+            [
+                "22 10.0.0.0/8",
+                "22 203.0.113.7/32",
+                "443 10.0.0.0/8",
+                "443 203.0.113.7/32",
+                "9000-9100 10.0.0.0/8",
+                "9000-9100 203.0.113.7/32"
+            ]
+        );
         let closed = NetworkRequest { sources: Vec::new(), ..request() };
         assert!(closed.ingress().unwrap().is_empty());
     }

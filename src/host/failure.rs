@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
-use rhai::{EvalAltResult, Position};
+use rhai::{EvalAltResult, ParseErrorType, Position};
 
 use crate::error::{Error, Kind, PARTIAL_FAILURE, RESOURCES_REMAIN};
 use crate::native::{Context, error_of};
@@ -100,12 +100,24 @@ impl Failure {
         calls.reverse();
         let source = source_frame(context, &origin, inner.position());
         let mut told = error_of(error);
-        if let EvalAltResult::ErrorPropertyNotFound(name, _) = inner
-            && let Some(near) = context.similar_word(name)
-        {
+        if let Some(near) = missing_name(inner).and_then(|name| context.similar_word(name)) {
             told = told.with_hint(format!("did you mean `{near}`?"));
         }
         Failure(Box::new(Details { error: told, source, calls, remaining: Vec::new(), shown: false }))
+    }
+}
+
+/// The name that an error is about, when nothing has it.
+fn missing_name(error: &EvalAltResult) -> Option<&str> {
+    match error {
+        EvalAltResult::ErrorPropertyNotFound(name, _)
+        | EvalAltResult::ErrorVariableNotFound(name, _)
+        | EvalAltResult::ErrorModuleNotFound(name, _)
+        | EvalAltResult::ErrorParsing(
+            ParseErrorType::VariableUndefined(name) | ParseErrorType::ModuleUndefined(name),
+            _,
+        ) => Some(name),
+        _ => None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::cloud::{
     Architecture, Cloud, Image, ImageQuery, Instance, InstanceFilter, LaunchRequest, Market, Network,
-    NetworkRequest, Offering, Outcome, Owner, Pool, Price, Refusal, Subnet, Until,
+    NetworkRequest, Offering, Outcome, Owner, Pool, Ports, Price, Refusal, Subnet, Until,
 };
 use crate::error::{Error, Kind, Result, nearest};
 use crate::native::Context;
@@ -137,7 +137,8 @@ pub mod aws {
     /// `created` (ids of what was made now).
     ///
     /// Options: `region`; `dedicated` (a VPC of its own, otherwise the default VPC with a security
-    /// group of the project); `ports` (TCP ports to open besides 22); `ssh_from` (address ranges, or
+    /// group of the project); `vpc_id` (an existing VPC in place of the default one); `ports` (TCP ports to open besides
+    /// 22: numbers, or ranges such as `#{ from: 9000, to: 9100 }`); `ssh_from` (address ranges, or
     /// "auto" for the address of this machine). What is made is in state at once.
     ///
     /// ```rhai
@@ -156,7 +157,8 @@ pub mod aws {
                     deployment: options.or("deployment", String::new())?,
                     creator: options.or("creator", String::new())?,
                     dedicated: options.or("dedicated", false)?,
-                    ports: options.or("ports", Vec::new())?,
+                    vpc_id: options.optional("vpc_id")?,
+                    ports: ports(options.or("ports", Vec::new())?)?,
                     sources: options.or("ssh_from", vec!["auto".to_owned()])?,
                 };
                 let (cloud, journal, writer) = (spot.cloud()?, Arc::clone(&journal), spot.writer()?);
@@ -614,6 +616,26 @@ fn wait_until(spot: &Context, instances: &Array, until: &str, timeout: Duration)
 
 fn project(spot: &Context) -> Result<String> {
     Ok(spot.writer()?.project())
+}
+
+/// A port as a number, or a range of ports.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum PortOption {
+    One(u16),
+    Range(Ports),
+}
+
+fn ports(options: Vec<PortOption>) -> Result<Vec<Ports>> {
+    let range = |option| match option {
+        PortOption::One(port) => Ports { from: port, to: port },
+        PortOption::Range(range) => range,
+    };
+    let ports: Vec<Ports> = options.into_iter().map(range).collect();
+    match ports.iter().find(|ports| ports.from == 0 || ports.from > ports.to) {
+        Some(wrong) => Err(Error::script(format!("there are no ports {}-{}", wrong.from, wrong.to))),
+        None => Ok(ports),
+    }
 }
 
 fn market(text: &str) -> Result<Market> {

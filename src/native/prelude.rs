@@ -210,6 +210,7 @@ pub mod prelude {
     ///
     /// ```rhai
     /// sleep(0.01);
+    /// sleep(0);
     /// ```
     #[rhai_fn(name = "sleep", return_raw)]
     pub fn sleep(call: NativeCallContext, seconds: f64) -> Answer {
@@ -220,11 +221,7 @@ pub mod prelude {
         })
     }
 
-    /// Waits for a whole number of seconds; Ctrl-C ends the wait.
-    ///
-    /// ```rhai
-    /// sleep(0);
-    /// ```
+    // The same for a whole number; without a text of its own, the reference lists it once.
     #[rhai_fn(name = "sleep", return_raw)]
     pub fn sleep_whole(call: NativeCallContext, seconds: i64) -> Answer {
         sleep(call, seconds as f64)

@@ -81,7 +81,9 @@ pub mod ssh {
                     show.emit(row(&host.map, "connecting", None, false));
                     let (shown, map) = (show.clone(), host.map.clone());
                     let reason: Box<dyn Fn(&str) + Send + Sync> = Box::new(move |reason| {
-                        shown.emit(row(&map, "connecting", Some(reason.to_owned()), false));
+                        // The host stands in the row already: only the cause is news.
+                        let cause = reason.rsplit(": ").next().unwrap_or(reason);
+                        shown.emit(row(&map, "connecting", Some(cause.to_owned()), false));
                     });
                     let waited = ssh.wait(&host.target, timeout, reason.as_ref()).await;
                     match &waited {

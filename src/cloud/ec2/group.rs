@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::Ec2;
 use super::convert::{filter, read_tags, tag_specification};
 use super::network::{Part, part_intent, part_tags};
-use crate::cloud::{Ingress, NetworkRequest, Owner, Record, ResourceKind};
+use crate::cloud::{Ingress, NetworkRequest, Owner, Ports, Record, ResourceKind};
 use crate::error::{Error, Result};
 
 /// The description of the rules that spot writes; rules without it were made by somebody else and
@@ -178,7 +178,7 @@ impl Ec2 {
 /// The rules that a group has.
 #[derive(Debug, Default)]
 struct Rules {
-    /// All for one TCP port and an address range.
+    /// All for TCP ports and an address range.
     all: BTreeSet<Ingress>,
     /// Those of them that spot wrote.
     ours: BTreeSet<Ingress>,
@@ -188,16 +188,17 @@ impl Rules {
     fn read(group: &SecurityGroup) -> Self {
         let mut rules = Rules::default();
         for permission in group.ip_permissions() {
-            let port = match (permission.ip_protocol(), permission.from_port(), permission.to_port()) {
-                (Some("tcp"), Some(from), Some(to)) if from == to => u16::try_from(from).ok(),
+            let ports = match (permission.ip_protocol(), permission.from_port(), permission.to_port()) {
+                (Some("tcp"), Some(from), Some(to)) => u16::try_from(from).ok().zip(u16::try_from(to).ok()),
                 _ => None,
             };
-            let Some(port) = port else { continue };
+            let Some((from, to)) = ports else { continue };
+            let ports = Ports { from, to };
             let v4 = permission.ip_ranges().iter().map(|range| (range.cidr_ip(), range.description()));
             let v6 = permission.ipv6_ranges().iter().map(|range| (range.cidr_ipv6(), range.description()));
             for (cidr, description) in v4.chain(v6) {
                 let Some(source) = cidr.and_then(|cidr| cidr.parse().ok()) else { continue };
-                let rule = Ingress { port, source };
+                let rule = Ingress { ports, source };
                 rules.all.insert(rule);
                 if description == Some(RULE) {
                     rules.ours.insert(rule);
@@ -212,9 +213,10 @@ fn permissions(rules: &BTreeSet<Ingress>) -> Vec<IpPermission> {
     rules
         .iter()
         .map(|rule| {
-            let port = i32::from(rule.port);
+            let Ports { from, to } = rule.ports;
             let cidr = rule.source.to_string();
-            let permission = IpPermission::builder().ip_protocol("tcp").from_port(port).to_port(port);
+            let permission =
+                IpPermission::builder().ip_protocol("tcp").from_port(from.into()).to_port(to.into());
             if rule.source.is_ipv6() {
                 permission.ipv6_ranges(Ipv6Range::builder().cidr_ipv6(cidr).description(RULE).build()).build()
             } else {
@@ -226,7 +228,7 @@ fn permissions(rules: &BTreeSet<Ingress>) -> Vec<IpPermission> {
 
 fn rules_json(group: &str, rules: &BTreeSet<Ingress>) -> Value {
     let rules: Vec<String> =
-        rules.iter().map(|rule| format!("tcp {} from {}", rule.port, rule.source)).collect();
+        rules.iter().map(|rule| format!("tcp {} from {}", rule.ports, rule.source)).collect();
     json!({ "group": group, "rules": rules })
 }
 
@@ -236,7 +238,10 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back_and_foreign_rules_are_not_ours() {
-        let rule = |port, source: &str| Ingress { port, source: source.parse().unwrap() };
+        let rule = |port, source: &str| Ingress {
+            ports: Ports { from: port, to: port },
+            source: source.parse().unwrap(),
+        };
         let written = BTreeSet::from([rule(22, "203.0.113.7"), rule(443, "2001:db8::/32")]);
         let foreign = IpPermission::builder()
             .ip_protocol("tcp")

@@ -60,7 +60,8 @@ fn network_request(dedicated: bool) -> NetworkRequest {
         deployment: "d1".to_owned(),
         creator: "ann".to_owned(),
         dedicated,
-        ports: vec![8080],
+        vpc_id: None,
+        ports: vec![crate::cloud::Ports { from: 8080, to: 8090 }],
         sources: vec!["203.0.113.7".to_owned()],
     }
 }
@@ -135,6 +136,13 @@ async fn a_fleet_in_the_default_network_from_launch_to_nothing() {
     assert!(!network.dedicated && network.subnets.len() >= 3, "{network:?}");
     assert_eq!(network.created, std::slice::from_ref(&network.security_group_id));
     assert_eq!(record.actions(), ["CreateSecurityGroup", "AuthorizeSecurityGroupIngress"]);
+
+    // The same VPC by its id, and one that there is not.
+    let named = |id: &str| NetworkRequest { vpc_id: Some(id.to_owned()), ..network_request(false) };
+    let by_id = cloud.ensure_network(&named(&network.vpc_id), &Remembered::default()).await.unwrap();
+    assert_eq!(by_id, Network { created: Vec::new(), ..network.clone() });
+    let error = cloud.ensure_network(&named("vpc-0dead000"), &Remembered::default()).await.unwrap_err();
+    assert_eq!(error.code(), Some("InvalidVpcID.NotFound"));
 
     // The second time everything is there, and other rules are brought into line.
     let again = Remembered::default();

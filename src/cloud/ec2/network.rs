@@ -20,20 +20,30 @@ impl Ec2 {
         if request.dedicated {
             return self.dedicated_network(request, record).await;
         }
-        self.default_network(request, record).await
+        self.shared_network(request, record).await
     }
 
-    /// The region's default VPC, with a security group of the project's own.
-    async fn default_network(&self, request: &NetworkRequest, record: &dyn Record) -> Result<Network> {
+    /// The region's default VPC, or the one that was named, with a security group of the project's own.
+    async fn shared_network(&self, request: &NetworkRequest, record: &dyn Record) -> Result<Network> {
         let region = request.region.as_str();
         // All three in one round trip: the filters of subnets and groups need no VPC id.
+        let (which_vpc, which_subnets) = match request.vpc_id.as_deref() {
+            Some(id) => (filter("vpc-id", [id]), filter("vpc-id", [id])),
+            None => (filter("is-default", ["true"]), filter("default-for-az", ["true"])),
+        };
         let (vpcs, subnets, groups) = try_join3(
-            self.vpcs(region, vec![filter("is-default", ["true"])]),
-            self.subnets(region, vec![filter("default-for-az", ["true"])]),
+            self.vpcs(region, vec![which_vpc]),
+            self.subnets(region, vec![which_subnets]),
             self.groups_named(region, &request.group_name()?),
         )
         .await?;
-        let vpc = vpcs.iter().find_map(|vpc| vpc.vpc_id()).ok_or_else(|| no_default_vpc(region))?;
+        let missing = || match request.vpc_id.as_deref() {
+            Some(id) => {
+                Error::aws(format!("there is no VPC {id} in {region}")).with_code("InvalidVpcID.NotFound")
+            }
+            None => no_default_vpc(region),
+        };
+        let vpc = vpcs.iter().find_map(|vpc| vpc.vpc_id()).ok_or_else(missing)?;
         let mut subnets: Vec<types::Subnet> =
             subnets.into_iter().filter(|subnet| subnet.vpc_id() == Some(vpc)).collect();
         let group = self.ensure_group(request, vpc, &groups, record);
@@ -46,7 +56,7 @@ impl Ec2 {
         let group = group?;
         let subnets = one_per_zone(&subnets);
         if subnets.is_empty() {
-            return Err(Error::aws(format!("the default VPC {vpc} of {region} has no subnet"))
+            return Err(Error::aws(format!("the VPC {vpc} of {region} has no subnet"))
                 .with_code("DefaultSubnetDoesNotExist")
                 .with_hint(codes::no_default_vpc_hint(region)));
         }

@@ -42,6 +42,7 @@ fn network() -> NetworkRequest {
         deployment: String::new(),
         creator: String::new(),
         dedicated: false,
+        vpc_id: None,
         ports: Vec::new(),
         sources: vec!["203.0.113.7".to_owned()],
     }
