@@ -16,11 +16,10 @@ fn the_reference_is_up_to_date() {
     if std::env::var_os("SPOT_BLESS").is_some() {
         std::fs::write(&path, &markdown).unwrap();
     }
-    assert_eq!(
-        std::fs::read_to_string(path).unwrap_or_default(),
-        markdown,
-        "run SPOT_BLESS=1 cargo test reference"
-    );
+    let written = std::fs::read_to_string(path).unwrap_or_default();
+    let differing = written.lines().zip(markdown.lines()).position(|(old, new)| old != new);
+    let line = differing.map_or(0, |index| index + 1);
+    assert!(written == markdown, "docs/reference.md is stale at line {line}: run SPOT_BLESS=1 cargo test reference");
 }
 
 #[test]

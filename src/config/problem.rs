@@ -153,8 +153,8 @@ impl fmt::Display for Problems {
 impl std::error::Error for Problems {}
 
 impl From<Problems> for Error {
-    /// The message counts the problems; the report itself is the cause, to be shown below it or to
-    /// be found again by `downcast_ref::<Problems>()`.
+    /// The message counts the problems and lists them; as the source they can be found again by
+    /// `downcast_ref::<Problems>()`.
     fn from(problems: Problems) -> Self {
         let file = problems.0.first().map_or_else(String::new, |problem| problem.file.display().to_string());
         let mut found = plural(problems.count(Severity::Error), "error");
@@ -162,7 +162,8 @@ impl From<Problems> for Error {
         if warnings > 0 {
             found = format!("{found} and {}", plural(warnings, "warning"));
         }
-        Error::config(format!("{file} cannot be used: {found}")).with_source(problems)
+        Error::config(format!("{file} cannot be used: {found}\n\n{}", problems.to_string().trim_end()))
+            .with_source(problems)
     }
 }
 
@@ -226,7 +227,9 @@ mod tests {
         let error = Error::from(Problems::new(vec![problem("a", 1, 1), warning]));
         assert_eq!(error.kind(), Kind::Config);
         assert_eq!(error.exit_code(), 2);
-        assert_eq!(error.message(), "spot.toml cannot be used: 1 error and 1 warning");
+        assert!(error.message().starts_with("spot.toml cannot be used: 1 error and 1 warning\n\nerror: spot.toml:4:1: "));
+        // The list stands in the message: the cause does not repeat it.
+        assert!(error.causes().is_empty());
         let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<Problems>());
         assert_eq!(source.map(|problems| problems.as_slice().len()), Some(2));
     }

@@ -100,6 +100,10 @@ impl Failure {
         calls.reverse();
         let source = source_frame(context, &origin, inner.position());
         let mut told = error_of(error);
+        // A mistake in the configuration has its own place; where it was loaded says nothing.
+        if told.kind() == Kind::Config {
+            return told.into();
+        }
         if let Some(near) = missing_name(inner).and_then(|name| context.similar_word(name)) {
             told = told.with_hint(format!("did you mean `{near}`?"));
         }
