@@ -69,8 +69,9 @@ impl Sandbox {
     /// Starts the sandbox of a project.
     ///
     /// # Errors
-    /// [`Locked`](crate::Kind::Locked) when another process has it open; [`Internal`](crate::Kind::Internal) when
-    /// loopback addresses cannot be used.
+    /// `SandboxUnavailable` when this machine cannot isolate the hosts, with the reason;
+    /// [`Locked`](crate::Kind::Locked) when another process has it open;
+    /// [`Internal`](crate::Kind::Internal) when loopback addresses cannot be used.
     pub fn start(project: &Path) -> Result<Self> {
         Self::start_with(project, Options::default())
     }
@@ -80,6 +81,8 @@ impl Sandbox {
     /// # Errors
     /// As [`Sandbox::start`].
     pub fn start_with(project: &Path, options: Options) -> Result<Self> {
+        // A host that could not be isolated would run nothing: better to say so before there is one.
+        hosts::available()?;
         let folder = private_folder(project)?;
         let ssh_port = free_port()?;
         let (stop, stopped) = oneshot::channel();
@@ -227,6 +230,10 @@ fn private_folder(project: &Path) -> Result<PathBuf> {
         .mode(0o700)
         .create(&folder)
         .map_err(|error| failed(&format!("make {}", folder.display()), error))?;
+    let ignore = project.join(".spot").join(".gitignore");
+    if !ignore.exists() {
+        std::fs::write(&ignore, "*\n").map_err(|error| failed(&format!("write {}", ignore.display()), error))?;
+    }
     Ok(folder)
 }
 
