@@ -59,6 +59,64 @@ fn a_recipe_without_arguments_refuses_some() {
 }
 
 #[test]
+fn an_argument_that_no_command_line_can_give_is_refused() {
+    let spot = Spot::new();
+    spot.write("recipes/plain.rhai", "let opt = args(#{ quiet: false }); print(opt.quiet);");
+    for arguments in [&["plain"][..], &["plain", "--help"]] {
+        let text = spot.run(arguments).expect(1).stderr;
+        assert!(text.contains("`quiet` cannot be given, --quiet is an option of every command"), "{text}");
+    }
+}
+
+#[test]
+fn words_after_two_dashes_reach_the_recipe_in_both_forms() {
+    let spot = Spot::new();
+    spot.write("recipes/echo.rhai", "print(args(#{ words: positional(\"words\") }).words);");
+    for arguments in [&["echo", "--", "--quiet"][..], &["run", "echo", "--", "--quiet"]] {
+        assert_eq!(spot.run(arguments).expect(0).stdout, "[\"--quiet\"]\n", "{arguments:?}");
+    }
+}
+
+#[test]
+fn help_lists_the_recipes_of_the_project() {
+    let spot = Spot::new();
+    spot.write("app/spot.toml", "");
+    spot.write("app/recipes/extra.rhai", "//! Something extra.\n");
+    let help = spot.run(&["--project", "app", "--help"]).expect(0).stdout;
+    assert!(help.contains("Something extra."), "{help}");
+    let mut command = spot.command(&["--help"]);
+    let output = command.current_dir(spot.folder().join("app/recipes")).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains("Something extra."), "the search goes upwards");
+    assert!(!spot.run(&["--help"]).expect(0).stdout.contains("Something extra."));
+}
+
+#[test]
+fn stdlib_modules_of_the_project_are_listed() {
+    let spot = Spot::new();
+    assert!(!spot.run(&["list-recipes"]).expect(0).stdout.contains("stdlib"));
+    spot.write("stdlib/fleet.rhai", "//! Another fleet.\n");
+    spot.write("stdlib/extra.rhai", "//! More functions.\n");
+    let text = spot.run(&["list-recipes"]).expect(0).stdout;
+    let fleet = text.lines().find(|line| line.contains("Another fleet.")).unwrap_or_default();
+    assert!(fleet.contains("in place of the built-in"), "{text}");
+    assert!(text.contains("More functions."), "{text}");
+}
+
+#[test]
+fn a_second_run_waits_for_the_sandbox_as_long_as_it_is_told() {
+    let spot = Spot::new();
+    spot.write("recipes/hold.rhai", "fs::write(\"held\", \"\"); sleep(60);");
+    let mut first = spot.command(&["--sandbox", "hold"]).spawn().unwrap();
+    crate::spot::eventually("the first run has started", 20, || spot.folder().join("held").exists());
+    let text = spot.sandbox(&["--lock-timeout", "0", "list"]).expect(4).stderr;
+    assert!(text.contains("sandbox") && !text.contains("waiting"), "{text}");
+    let text = spot.sandbox(&["--lock-timeout", "1", "list"]).expect(4).stderr;
+    assert!(text.contains("waiting for another run to end"), "{text}");
+    first.kill().unwrap();
+    first.wait().unwrap();
+}
+
+#[test]
 fn configuration_mistakes_are_all_reported_at_once() {
     let spot = Spot::new();
     spot.write("spot.toml", "[fleet]\ncuont = 3\nregions = [\"us-wst-2\"]\ndisk_gb = \"big\"\n");

@@ -18,7 +18,7 @@ fn project() -> Spot {
 fn alive(spot: &Spot) -> usize {
     spot.write(
         "recipes/alive.rhai",
-        "print(aws::instances(#{ regions: [\"us-west-2\", \"eu-central-1\"], everything: true }).len());",
+        "print(fleet::total(aws::instances([\"us-west-2\", \"eu-central-1\"].map(|r| #{ region: r, everything: true })).map(|a| #{ n: a.instances.len() }), \"n\"));",
     );
     spot.sandbox(&["alive"]).expect(0).stdout.trim().parse().unwrap()
 }
@@ -30,12 +30,10 @@ fn journal(spot: &Spot) -> String {
 #[test]
 fn destroy_removes_what_a_killed_create_made() {
     // Killed after each of these has been written to the journal.
-    for mark in ["\"started\"", "RunInstances", "i-0", "reachable"] {
+    for mark in ["CreateSecurityGroup", "RunInstances", "\"phase\":\"launched\"", "\"phase\":\"reachable\""] {
         let spot = project();
         let mut create = spot.command(&["--sandbox", "create"]).spawn().unwrap();
-        eventually("the mark is in the journal", 60, || {
-            journal(&spot).contains(mark) || create.try_wait().unwrap().is_some()
-        });
+        eventually(mark, 60, || journal(&spot).contains(mark));
         create.kill().unwrap();
         create.wait().unwrap();
 
@@ -52,7 +50,7 @@ fn control_c_ends_in_good_order_and_says_what_exists() {
     let mut command = spot.command(&["--sandbox", "create"]);
     command.stderr(std::process::Stdio::piped());
     let create = command.spawn().unwrap();
-    eventually("instances are in the journal", 60, || journal(&spot).contains("i-0"));
+    eventually("instances are in the journal", 60, || journal(&spot).contains("\"phase\":\"launched\""));
     kill(Pid::from_raw(create.id().try_into().unwrap()), Signal::SIGINT).unwrap();
     let output = create.wait_with_output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);

@@ -9,6 +9,7 @@ mod command_line;
 mod documentation;
 mod embedding;
 mod errors;
+mod faults;
 mod interruption;
 mod moto;
 mod recipes;

@@ -38,7 +38,7 @@ fn read_result(spot: &Spot) -> Finished {
 fn create_list_and_destroy() {
     let spot = project();
     let created = spot.sandbox(&["create"]).expect(0);
-    for part in ["Plan", "identify", "setup", "3 hosts are ready"] {
+    for part in ["Plan", "identify", "setup", "3 hosts ready"] {
         assert!(
             created.stdout.contains(part) || created.stderr.contains(part),
             "`{part}` is missing in {}",
@@ -98,7 +98,7 @@ fn a_host_whose_setup_fails_stays_in_state_with_its_error() {
     spot.write("deploy/setup.sh", "#!/bin/sh\necho going\ncase $(hostname) in *) test ! -e /tmp/none ;; esac\necho 'disk is full' >&2\nexit 7\n");
     let failed = spot.sandbox(&["create", "--count", "2"]).expect(5);
     assert!(
-        failed.stderr.contains("exit status 7") && failed.stderr.contains("disk is full"),
+        failed.stderr.contains("exited with status 7") && failed.stderr.contains("disk is full"),
         "{}",
         failed.all()
     );
@@ -106,7 +106,7 @@ fn a_host_whose_setup_fails_stays_in_state_with_its_error() {
     assert_eq!(instances.len(), 2);
     for instance in &instances {
         assert_eq!(instance["phase"], "failed");
-        assert!(instance["error"].as_str().unwrap().contains("exit status 7"), "{instance}");
+        assert!(instance["error"].as_str().unwrap().contains("exited with status 7"), "{instance}");
     }
     spot.sandbox(&["destroy", "--yes"]).expect(0);
 }
@@ -114,7 +114,6 @@ fn a_host_whose_setup_fails_stays_in_state_with_its_error() {
 #[test]
 fn partial_success_is_told_by_exit_code_3() {
     let spot = project();
-    // The first host to come succeeds, the second fails: their addresses differ.
     spot.write(
         "recipes/partial.rhai",
         "let project = config::load();\n\
@@ -125,8 +124,8 @@ fn partial_success_is_told_by_exit_code_3() {
          deploy::summary(plan.deployment, 2);",
     );
     let finished = spot.sandbox(&["partial"]).expect(3);
-    assert!(finished.stderr.contains("1 of 2 hosts are not ready"), "{}", finished.all());
-    assert!(finished.stderr.contains("exit status 3: broken"), "{}", finished.all());
+    assert!(finished.stderr.contains("1 of 2 hosts not ready"), "{}", finished.all());
+    assert!(finished.stderr.contains("exited with status 3: broken"), "{}", finished.all());
     spot.sandbox(&["destroy", "--yes"]).expect(0);
 }
 
@@ -189,4 +188,109 @@ fn every_recipe_is_short_and_documented() {
         assert!(text.lines().count() <= 66, "{} has {} lines", path.display(), text.lines().count());
         assert!(text.starts_with("#!/usr/bin/env -S spot run\n//! "), "{}", path.display());
     }
+}
+
+/// What a region's own counts and types mean when flags choose otherwise.
+#[test]
+fn flags_win_over_the_sections_of_regions() {
+    let spot = project();
+    spot.write(
+        "spot.toml",
+        "[fleet]\nregions = [\"us-west-2\", \"eu-central-1\"]\ntypes = [\"t3.micro\"]\n\
+         [fleet.region.us-west-2]\ncount = 2\ntypes = [\"t3.small\"]\n[fleet.region.eu-central-1]\ncount = 1\n",
+    );
+    spot.write(
+        "recipes/plan.rhai",
+        "let project = config::load();\n\
+         let opt = args(#{ count: project.fleet.count, regions: project.fleet.regions, types: project.fleet.types });\n\
+         let plan = fleet::prepare(project, opt + #{ market: \"spot\", max_price: 0.0 }, aws::identity());\n\
+         for r in plan.regions { print(`${r.region} ${r.count} ${r.pools[0].type}`); }",
+    );
+    let plan = |words: &[&str]| spot.sandbox(&[&["plan"], words].concat()).expect(0).stdout;
+    assert_eq!(plan(&[]), "us-west-2 2 t3.small\neu-central-1 1 t3.micro\n");
+    assert_eq!(plan(&["--count", "1"]), "us-west-2 1 t3.small\neu-central-1 0 t3.micro\n");
+    assert_eq!(plan(&["--count", "5"]), "us-west-2 3 t3.small\neu-central-1 2 t3.micro\n");
+    assert_eq!(plan(&["--types", "t3.large"]), "us-west-2 2 t3.large\neu-central-1 1 t3.large\n");
+    assert_eq!(plan(&["--regions", "eu-central-1"]), "eu-central-1 3 t3.micro\n");
+}
+
+#[test]
+fn the_region_of_the_command_line_is_where_instances_go() {
+    let spot = Spot::new();
+    spot.sandbox(&["create", "--count", "1", "--region", "eu-west-1"]).expect(0);
+    assert_eq!(spot.instances(".spot/sandbox")[0]["region"], "eu-west-1");
+    spot.sandbox(&["destroy", "--yes"]).expect(0);
+}
+
+#[test]
+fn one_region_that_does_not_answer_blocks_nothing() {
+    let spot = project();
+    // ap-east-1 has to be enabled first, so every call there is refused.
+    let config = spot.read("spot.toml").replace("\"eu-central-1\"", "\"ap-east-1\"");
+    spot.write("spot.toml", &config);
+    let created = spot.sandbox(&["create", "--count", "2"]).expect(0);
+    assert!(created.stderr.contains("ap-east-1"), "{}", created.all());
+    assert!(spot.instances(".spot/sandbox").iter().all(|instance| instance["region"] == "us-west-2"));
+    let listed = spot.sandbox(&["list"]).expect(0);
+    assert!(listed.stderr.contains("ap-east-1 did not answer"), "{}", listed.all());
+    spot.sandbox(&["destroy", "--yes"]).expect(0);
+    assert!(ids(&spot).is_empty());
+}
+
+#[test]
+fn a_broken_configuration_does_not_keep_instances_alive() {
+    let spot = project();
+    spot.sandbox(&["create", "--count", "2"]).expect(0);
+    spot.write("spot.toml", "[fleet]\ncuont = 3\n");
+    let listed = spot.sandbox(&["list"]).expect(0);
+    assert!(listed.stdout.contains("2 instances, 2 running"), "{}", listed.all());
+    let destroyed = spot.sandbox(&["destroy", "--yes"]).expect(0);
+    assert!(destroyed.stderr.contains("cuont"), "{}", destroyed.all());
+    assert!(ids(&spot).is_empty());
+}
+
+#[test]
+fn what_only_the_cloud_knows_is_destroyed_with_its_network() {
+    let spot = project();
+    let config = spot.read("spot.toml");
+    spot.write("spot.toml", &format!("{config}[network]\ndedicated = true\n"));
+    spot.sandbox(&["create", "--count", "2"]).expect(0);
+    spot.write(
+        "recipes/forget.rhai",
+        "for host in state::instances() { state::remove(host); }\nfor region in state::regions() { state::remove_networks(region); }",
+    );
+    spot.sandbox(&["forget"]).expect(0);
+    let listed = spot.sandbox(&["list"]).expect(0);
+    assert!(listed.stdout.contains("untracked"), "{}", listed.all());
+    spot.sandbox(&["destroy", "--yes"]).expect(0);
+    let nothing = spot.sandbox(&["nuke"]).expect(0);
+    assert!(nothing.stderr.contains("has nothing that spot made"), "{}", nothing.all());
+}
+
+#[test]
+fn setup_keeps_the_configuration_of_spot_deployer() {
+    let spot = Spot::new();
+    spot.write("config.yaml", "aws:\n  total_instances: 1\n  username: ubuntu\nregions:\n  - us-west-2:\n      machine_type: t3.micro\n      image: auto\n");
+    spot.run(&["setup"]).expect(0);
+    assert!(!spot.folder().join("spot.toml").exists());
+    let plan = spot.sandbox(&["create"]).expect(0);
+    assert!(plan.stdout.contains("t3.micro") && plan.stderr.contains("1 host ready"), "{}", plan.all());
+    spot.sandbox(&["destroy", "--yes"]).expect(0);
+}
+
+#[test]
+fn impossible_wishes_launch_nothing() {
+    let spot = project();
+    for words in [&["--count", "0"][..], &["--max-price", "-1"], &["--regions", "us-west-2,us-west-2"]] {
+        let refused = spot.sandbox(&[&["create"], words].concat());
+        assert!([1, 2].contains(&refused.code), "{}", refused.all());
+    }
+    let refused = spot.sandbox(&["create", "--max-price", "0.0001"]).expect(1);
+    assert!(
+        refused.stderr.contains("SpotMaxPriceTooLow") && refused.stderr.contains("--max-price"),
+        "{}",
+        refused.all()
+    );
+    assert!(ids(&spot).is_empty());
+    spot.sandbox(&["destroy", "--yes"]).expect(0);
 }

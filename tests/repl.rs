@@ -3,7 +3,10 @@
 use std::io::Write;
 use std::process::Stdio;
 
-use crate::spot::Spot;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::spot::{Spot, eventually};
 
 #[test]
 fn lines_run_one_after_the_other() {
@@ -23,4 +26,45 @@ fn lines_run_one_after_the_other() {
     }
     assert!(stderr.contains("did you mean `help ssh::run`?"), "{stderr}");
     assert!(stderr.contains("error: "), "{stderr}");
+}
+
+#[test]
+fn every_line_may_be_interrupted() {
+    let spot = Spot::new();
+    let mut command = spot.command(&["repl"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut repl = command.spawn().unwrap();
+    let process = Pid::from_raw(repl.id().try_into().unwrap());
+    let mut input = repl.stdin.take().unwrap();
+    for number in 0..4 {
+        writeln!(input, "fs::write(\"mark-{number}\", \"\"); sleep(60);").unwrap();
+        let mark = spot.folder().join(format!("mark-{number}"));
+        eventually("the line runs", 30, || mark.exists());
+        kill(process, Signal::SIGINT).unwrap();
+    }
+    writeln!(input, "20 + 2\nexit").unwrap();
+    let output = repl.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("22"), "{stderr}");
+    assert_eq!(stderr.matches("finishing what is under way").count(), 4, "{stderr}");
+}
+
+#[test]
+fn a_signal_at_the_prompt_ends_it_and_the_history_is_kept() {
+    for signal in [Signal::SIGTERM, Signal::SIGHUP] {
+        let spot = Spot::new();
+        let mut command = spot.command(&["repl"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut repl = command.spawn().unwrap();
+        let mut input = repl.stdin.take().unwrap();
+        writeln!(input, "let kept = 1;").unwrap();
+        let history = spot.folder().join(".config/spot/history");
+        eventually("the line is kept", 30, || {
+            std::fs::read_to_string(&history).is_ok_and(|text| text.contains("let kept"))
+        });
+        kill(Pid::from_raw(repl.id().try_into().unwrap()), signal).unwrap();
+        assert_eq!(repl.wait().unwrap().code(), Some(130), "{signal}");
+        drop(input);
+    }
 }

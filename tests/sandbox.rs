@@ -35,12 +35,12 @@ fn a_recipe_cannot_harm_or_read_the_machine() {
 }
 
 #[test]
-fn two_runs_in_one_sandbox_take_turns() {
+fn a_second_run_in_one_sandbox_waits_and_then_gives_up() {
     let spot = Spot::new();
     spot.write("recipes/hold.rhai", "fs::write(\"held\", \"\"); sleep(30);");
     let mut first = spot.command(&["--sandbox", "hold"]).spawn().unwrap();
     crate::spot::eventually("the first run has started", 20, || spot.folder().join("held").exists());
-    let second = spot.sandbox(&["list"]).expect(4);
+    let second = spot.sandbox(&["list", "--lock-timeout", "1"]).expect(4);
     assert!(second.stderr.contains("sandbox"), "{}", second.all());
     first.kill().unwrap();
     first.wait().unwrap();

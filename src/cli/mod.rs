@@ -146,7 +146,7 @@ fn parse(argv: &[OsString]) -> Result<(Cli, Vec<String>), clap::Error> {
     let command = || Cli::command().after_help(after_help(argv));
     let cli = Cli::from_arg_matches(&command().try_get_matches_from(argv)?)?;
     let words = match &cli.command {
-        Command::Run { words, .. } => words.clone(),
+        Command::Run { words, .. } => recipe_words(argv, words),
         Command::Named(all) => all.get(1..).unwrap_or_default().to_vec(),
         _ => return Ok((cli, Vec::new())),
     };
@@ -163,6 +163,29 @@ fn parse(argv: &[OsString]) -> Result<(Cli, Vec<String>), clap::Error> {
     Ok((cli, words))
 }
 
+/// The words of `run` after the recipe as they were typed: clap keeps a `--` to itself when it is the
+/// first of them, and only then.
+fn recipe_words(argv: &[OsString], words: &[String]) -> Vec<String> {
+    let before = argv.len().checked_sub(words.len() + 1).and_then(|index| argv.get(index));
+    let dashes = before.filter(|word| *word == "--").map(|_| "--".to_owned());
+    dashes.into_iter().chain(words.iter().cloned()).collect()
+}
+
+/// The project that a command line which asks for help names, otherwise that of the current folder.
+fn project_of(argv: &[OsString]) -> std::path::PathBuf {
+    let mut words = argv.iter().skip(1).take_while(|word| *word != "--");
+    while let Some(word) = words.next() {
+        if word == "--project" {
+            return words.next().map(Into::into).unwrap_or_default();
+        }
+        if let Some(folder) = word.to_str().and_then(|word| word.strip_prefix("--project=")) {
+            return folder.into();
+        }
+    }
+    let variable = std::env::var_os("SPOT_PROJECT").map(std::path::PathBuf::from);
+    variable.or_else(|| Options::project_here().ok()).unwrap_or_default()
+}
+
 /// Names of the commands that are not recipes.
 fn commands() -> Vec<String> {
     Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect()
@@ -173,8 +196,7 @@ fn after_help(argv: &[OsString]) -> String {
     if !argv.iter().any(|word| word == "--help" || word == "-h") && argv.len() > 1 {
         return String::new();
     }
-    let folder = std::env::current_dir().unwrap_or_default();
-    let recipes = Library::new(folder, options::user_folder()).recipes().unwrap_or_default();
+    let recipes = Library::new(project_of(argv), options::user_folder()).recipes().unwrap_or_default();
     let width = recipes.iter().map(|script| script.name.len()).max().unwrap_or(0);
     let lines: String =
         recipes.iter().map(|script| format!("  {:width$}  {}\n", script.name, script.summary())).collect();
@@ -218,6 +240,37 @@ mod tests {
         let (cli, words) = parsed("spot destroy i-1 -- --yes");
         assert!(!cli.options.yes);
         assert_eq!(words, ["i-1", "--", "--yes"]);
+        for line in ["spot x -- --quiet", "spot run x -- --quiet", "spot --sandbox run x -- --quiet"] {
+            let (cli, words) = parsed(line);
+            assert!(!cli.options.quiet, "{line}");
+            assert_eq!(words, ["--", "--quiet"], "{line}");
+        }
+        let (cli, words) = parsed("spot run x --sandbox -- a -- b");
+        assert!(cli.options.sandbox);
+        assert_eq!(words, ["--", "a", "--", "b"]);
+        assert_eq!(parsed("spot run -- x a").1, ["a"]);
+    }
+
+    #[test]
+    fn options_of_every_command_are_reserved_and_nothing_else_is() {
+        let mut command = Cli::command();
+        command.build();
+        let globals = command.get_arguments().filter(|argument| argument.is_global_set());
+        let mut names: Vec<&str> =
+            globals.filter_map(clap::Arg::get_long).chain(["help", "version"]).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names, crate::script::RESERVED);
+    }
+
+    #[test]
+    fn help_is_about_the_project_that_is_named() {
+        let project = |line: &str| {
+            let argv: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+            project_of(&argv)
+        };
+        assert_eq!(project("spot --project /p --help"), std::path::Path::new("/p"));
+        assert_eq!(project("spot --help --project=/p"), std::path::Path::new("/p"));
     }
 
     #[test]

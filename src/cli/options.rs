@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::host::{Host, HostBuilder};
-use crate::sandbox::Sandbox;
-use crate::ui::{self, Ui};
+use crate::sandbox::{self, Sandbox};
+use crate::script::Library;
+use crate::ui::{self, Event, Level, Ui};
 
 /// Files that make a folder a project.
 const MARKS: [&str; 4] = ["spot.toml", "config.yaml", "instances.json", ".spot"];
@@ -105,9 +106,14 @@ impl Options {
 
     /// The project's folder.
     pub fn project(&self) -> Result<PathBuf> {
-        if let Some(folder) = &self.project {
-            return Ok(folder.clone());
+        match &self.project {
+            Some(folder) => Ok(folder.clone()),
+            None => Self::project_here(),
         }
+    }
+
+    /// The project of the current folder.
+    pub fn project_here() -> Result<PathBuf> {
         let current = std::env::current_dir()
             .map_err(|error| Error::usage("the current folder cannot be read").with_source(error))?;
         let is_project = |folder: &&Path| MARKS.iter().any(|mark| folder.join(mark).exists());
@@ -118,15 +124,30 @@ impl Options {
         Ok(found.unwrap_or(&current).to_owned())
     }
 
+    /// The project's recipes and modules.
+    pub fn library(&self) -> Result<Library> {
+        Ok(Library::new(self.project()?, user_folder()))
+    }
+
     /// The sandbox, started if it was asked for.
-    pub fn start_sandbox(&self) -> Result<Option<Sandbox>> {
+    pub fn start_sandbox(&self, ui: &Arc<dyn Ui>) -> Result<Option<Sandbox>> {
         if !self.sandbox {
             return Ok(None);
         }
         if self.endpoint_url.is_some() {
             return Err(Error::usage("--sandbox and --endpoint-url exclude each other"));
         }
-        Sandbox::start(&self.project()?).map(Some)
+        let project = self.project()?;
+        match Sandbox::start(&project) {
+            Err(error) if error.kind() == Kind::Locked && self.lock_timeout > 0 => {
+                let text = format!("waiting for another run to end: {}", error.message());
+                ui.emit(Event::message(Level::Warning, text));
+            }
+            started => return started.map(Some),
+        }
+        let lock_wait = Duration::from_secs(self.lock_timeout);
+        let options = sandbox::Options { lock_wait, ..sandbox::Options::default() };
+        Sandbox::start_with(&project, options).map(Some)
     }
 
     /// The host that the options describe.

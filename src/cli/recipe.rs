@@ -9,6 +9,7 @@ use super::options::Options;
 use super::{interrupt, usage};
 use crate::error::{Error, nearest};
 use crate::host::{Description, Failure};
+use crate::script::Library;
 use crate::ui::{Event, Ui};
 
 /// Runs a recipe by its name, for which a misspelt command is also a candidate.
@@ -19,10 +20,8 @@ pub(super) fn run_named(
     words: &[String],
     commands: &[String],
 ) -> Result<u8, Failure> {
-    let host = options.host(Arc::clone(ui), None)?.build()?;
-    let recipes = host.library().recipes()?;
-    let is_path = name.contains('/') || name.ends_with(".rhai");
-    if !is_path && !recipes.iter().any(|script| script.name == name) {
+    let recipes = options.library()?.recipes()?;
+    if !Library::is_path(name) && !recipes.iter().any(|script| script.name == name) {
         let names =
             commands.iter().map(String::as_str).chain(recipes.iter().map(|script| script.name.as_str()));
         let error = Error::usage(format!("there is no command or recipe `{name}`"));
@@ -32,7 +31,6 @@ pub(super) fn run_named(
         }
         .into());
     }
-    drop(host);
     run(options, ui, name, words)
 }
 
@@ -52,10 +50,9 @@ pub(super) fn run(
         ui.emit(Event::Data(Value::from(help(&description).trim_end())));
         return Ok(0);
     }
-    let sandbox = options.start_sandbox()?;
+    let sandbox = options.start_sandbox(ui)?;
     let host = options.host(Arc::clone(ui), sandbox.as_ref())?.build()?;
-    // A mistake in the recipe is worth knowing before anything starts.
-    interrupt::watch(&host, ui)?;
+    interrupt::watch(&host, ui, &Arc::default())?;
     let code = match host.run(recipe, words.iter().cloned()) {
         Ok(_) => 0,
         Err(failure) if failure.shown_already() => failure.exit_code(),

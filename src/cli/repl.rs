@@ -12,7 +12,7 @@ use rustyline::validate::Validator;
 use rustyline::{Config, Context, Editor, Helper};
 use serde_json::Value;
 
-use super::interrupt;
+use super::interrupt::{self, Activity};
 use super::options::Options;
 use crate::error::{Error, nearest};
 use crate::host::{Failure, Function, Reference, Session, Submission};
@@ -23,11 +23,12 @@ const GREETING: &str =
 const PROMPT: &str = "spot> ";
 const MORE: &str = "  ... ";
 
-/// Reads and runs lines until the input ends.
+/// Reads and runs lines until the input ends, or a signal asks for the end.
 pub(super) fn run(options: &Options, ui: &Arc<dyn Ui>) -> Result<u8, Failure> {
-    let sandbox = options.start_sandbox()?;
+    let sandbox = options.start_sandbox(ui)?;
     let host = options.host(Arc::clone(ui), sandbox.as_ref())?.build()?;
-    interrupt::watch(&host, ui)?;
+    let activity = Arc::new(Activity::default());
+    interrupt::watch(&host, ui, &activity)?;
     let reference = host.reference()?;
     let mut editor = editor(&reference)?;
     let history = super::options::user_folder().map(|folder| folder.join("history"));
@@ -38,15 +39,20 @@ pub(super) fn run(options: &Options, ui: &Arc<dyn Ui>) -> Result<u8, Failure> {
     ui.emit(Event::message(Level::Info, GREETING));
     let mut session = host.session();
     let mut pending = String::new();
-    loop {
+    while !activity.is_leaving() {
         ui.suspend();
-        let line = match editor.readline(if pending.is_empty() { PROMPT } else { MORE }) {
+        activity.set_idle(true);
+        let read = editor.readline(if pending.is_empty() { PROMPT } else { MORE });
+        activity.set_idle(false);
+        let line = match read {
             Ok(line) => line,
-            Err(ReadlineError::Interrupted) => {
+            Err(ReadlineError::Interrupted | ReadlineError::Signal(_)) => {
                 pending.clear();
                 continue;
             }
             Err(ReadlineError::Eof) => break,
+            // The terminal is gone, and a signal has said so.
+            Err(_) if activity.is_leaving() => break,
             Err(error) => {
                 return Err(Error::internal("the terminal cannot be read").with_source(error).into());
             }
@@ -56,7 +62,7 @@ pub(super) fn run(options: &Options, ui: &Arc<dyn Ui>) -> Result<u8, Failure> {
                 "" => continue,
                 "exit" | "quit" => break,
                 command if command == "help" || command.starts_with("help ") => {
-                    let _ = editor.add_history_entry(line.trim());
+                    remember(&mut editor, history.as_deref(), line.trim());
                     help(ui, &reference, command.trim_start_matches("help").trim());
                     continue;
                 }
@@ -74,13 +80,10 @@ pub(super) fn run(options: &Options, ui: &Arc<dyn Ui>) -> Result<u8, Failure> {
             }
             _ => {}
         }
-        let _ = editor.add_history_entry(pending.trim_end());
+        remember(&mut editor, history.as_deref(), pending.trim_end());
         pending.clear();
     }
-    if let Some(history) = &history {
-        save(&mut editor, history);
-    }
-    Ok(0)
+    Ok(if activity.is_leaving() { Error::interrupted().exit_code() } else { 0 })
 }
 
 /// Runs what was typed: `Some(true)` when it is done, `Some(false)` when more is needed.
@@ -94,12 +97,15 @@ fn submit(session: &mut Session<'_>, text: &str, ui: &Arc<dyn Ui>) -> Option<boo
     Some(true)
 }
 
-fn save(editor: &mut Editor<Line, DefaultHistory>, history: &std::path::Path) {
+/// Keeps a line for the next session at once: not every end of this one can be prepared for.
+fn remember(editor: &mut Editor<Line, DefaultHistory>, history: Option<&std::path::Path>, line: &str) {
+    let added = editor.add_history_entry(line).unwrap_or(false);
+    let Some(history) = history.filter(|_| added) else { return };
     // A history that cannot be kept is no reason to end with an error.
     if let Some(folder) = history.parent() {
         let _ = std::fs::create_dir_all(folder);
     }
-    let _ = editor.save_history(history);
+    let _ = editor.append_history(history);
 }
 
 fn help(ui: &Arc<dyn Ui>, reference: &Reference, name: &str) {

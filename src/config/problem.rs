@@ -227,7 +227,11 @@ mod tests {
         let error = Error::from(Problems::new(vec![problem("a", 1, 1), warning]));
         assert_eq!(error.kind(), Kind::Config);
         assert_eq!(error.exit_code(), 2);
-        assert!(error.message().starts_with("spot.toml cannot be used: 1 error and 1 warning\n\nerror: spot.toml:4:1: "));
+        assert!(
+            error
+                .message()
+                .starts_with("spot.toml cannot be used: 1 error and 1 warning\n\nerror: spot.toml:4:1: ")
+        );
         // The list stands in the message: the cause does not repeat it.
         assert!(error.causes().is_empty());
         let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<Problems>());

@@ -77,7 +77,7 @@ impl HostBuilder {
             url: Some(access.url.clone()),
             keys: Some(Keys { access_key: access.access_key.clone(), secret_key: access.secret_key.clone() }),
             profile: None,
-            region: self.endpoint.region.or(Some(access.region.clone())),
+            region: self.endpoint.region,
         };
         self.ssh_port = Some(access.ssh_port);
         self.state = Some(access.state_folder.clone());

@@ -17,9 +17,6 @@ const STRING_SIZE: usize = 64 << 20;
 /// Items of one array or object map.
 const COLLECTION_SIZE: usize = 1 << 20;
 
-/// Stack of the threads that scripts run on: the depths above need about a tenth of it.
-pub(crate) const STACK_SIZE: usize = 64 << 20;
-
 /// An engine with everything registered that scripts can use.
 ///
 /// # Errors
@@ -51,6 +48,8 @@ pub(crate) fn build(context: &Context) -> Result<(Engine, Vec<Loaded>), Failure>
 
     register(&mut engine);
     let modules = register_stdlib(&mut engine, context)?;
+    // Only now is everything there that an imported module may call.
+    engine.set_module_resolver(ProjectModules::new(context.project()).checked(context.check()));
     Ok((engine, modules))
 }
 

@@ -1,14 +1,12 @@
 //! Scripts run here: the [`Host`], its builder, and why a run failed.
 
 mod builder;
-mod check;
 mod engine;
 mod failure;
 mod reference;
 mod session;
 
-use std::collections::BTreeSet;
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use rhai::{AST, Dynamic, Engine, EvalAltResult, Scope};
@@ -21,18 +19,23 @@ pub use session::{Session, Submission};
 
 use crate::error::{Error, Result};
 use crate::native::Context;
-use crate::script::{Argument, Given, Library, Script};
+use crate::script::{Argument, Given, Library, Script, calls_args};
 use crate::ui::{Event, Level};
 
 /// A place where recipes run: one project, one cloud, one terminal or other consumer of events.
 ///
 /// A host is made by [`Host::builder`]. It has no global state, prints nothing and handles no
 /// signals, so several can live in one process.
+///
+/// One host does one thing at a time: calls of [`run`](Host::run), [`describe`](Host::describe) and
+/// [`Session::submit`] from several threads wait for each other. Make a host for each thread to run
+/// recipes at once. An interrupted run ends, and the host can run the next.
 pub struct Host {
     context: Context,
     engine: Engine,
     modules: Vec<engine::Loaded>,
-    known: OnceLock<BTreeSet<String>>,
+    /// Held by what runs now: the state of a run is one per host.
+    turn: Mutex<()>,
 }
 
 /// What a recipe came to.
@@ -64,8 +67,11 @@ pub struct Interrupter {
 impl Interrupter {
     /// The first call lets work under way end in good order and starts none; the second stops
     /// waiting for it. What was recorded stays recorded either way.
-    pub fn interrupt(&self) {
-        self.context.runtime().interrupt();
+    ///
+    /// Returns how often the current run has been interrupted by now: at 3, whoever asks has lost
+    /// patience, and a program may well leave.
+    pub fn interrupt(&self) -> u32 {
+        self.context.runtime().interrupt()
     }
 }
 
@@ -77,7 +83,7 @@ impl Host {
 
     fn new(context: Context) -> Result<Self, Failure> {
         let (engine, modules) = engine::build(&context)?;
-        Ok(Host { context, engine, modules, known: OnceLock::new() })
+        Ok(Host { context, engine, modules, turn: Mutex::default() })
     }
 
     /// Runs a recipe, by name or path, with the words of a command line.
@@ -108,6 +114,13 @@ impl Host {
     }
 
     fn run_given(&self, recipe: &str, given: Given) -> std::result::Result<Outcome, Failure> {
+        let _turn = self.turn();
+        let result = self.run_alone(recipe, given);
+        self.forget_interrupt();
+        result
+    }
+
+    fn run_alone(&self, recipe: &str, given: Given) -> std::result::Result<Outcome, Failure> {
         let script = self.context.library().recipe(recipe)?;
         let started = Instant::now();
         self.context.emit(Event::RunStarted {
@@ -142,6 +155,13 @@ impl Host {
     /// # Errors
     /// When it does not compile, or acts before it declares its arguments.
     pub fn describe(&self, recipe: &str) -> std::result::Result<Description, Failure> {
+        let _turn = self.turn();
+        let result = self.describe_alone(recipe);
+        self.forget_interrupt();
+        result
+    }
+
+    fn describe_alone(&self, recipe: &str) -> std::result::Result<Description, Failure> {
         let script = self.context.library().recipe(recipe)?;
         let arguments = if calls_args(&self.compile(&script)?) {
             self.execute(&script, Given::default(), true)?.1
@@ -149,6 +169,18 @@ impl Host {
             Vec::new()
         };
         Ok(Description { script, arguments })
+    }
+
+    /// Waits until nothing else runs on this host.
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An interrupt is for one run: the next one starts afresh.
+    fn forget_interrupt(&self) {
+        if self.context.runtime().is_interrupted() {
+            self.context.recover();
+        }
     }
 
     /// Compiles a recipe without running it.
@@ -203,8 +235,7 @@ impl Host {
     }
 
     fn check_calls(&self, origin: &str, ast: &AST) -> std::result::Result<(), Failure> {
-        let known = || self.known.get_or_init(|| check::known_functions(&self.engine));
-        let Some(mistake) = check::unknown_functions(ast, known).into_iter().next() else { return Ok(()) };
+        let Some(mistake) = self.context.check().unknown_function(&self.engine, ast) else { return Ok(()) };
         let mut failure = Failure::from(mistake.error);
         failure.source = failure::source_frame(&self.context, origin, mistake.position);
         Err(failure)
@@ -218,12 +249,7 @@ impl Host {
         describe: bool,
     ) -> std::result::Result<(Dynamic, Vec<Argument>), Failure> {
         let ast = self.compile(script)?;
-        if !given.is_empty() && !calls_args(&ast) {
-            let message = format!("recipe {} takes no arguments, but got `{}`", script.name, given.first());
-            return Err(Error::usage(message)
-                .with_hint("a recipe declares its arguments with args(#{…})")
-                .into());
-        }
+        self.context.check().arguments(&script.name, &ast, &given)?;
         let before = self.context.enter(&script.name, given, describe);
         let result =
             self.on_script_thread(|| self.engine.eval_ast_with_scope::<Dynamic>(&mut Scope::new(), &ast));
@@ -244,7 +270,7 @@ impl Host {
         std::thread::scope(|scope| {
             let thread = std::thread::Builder::new()
                 .name("spot-script".to_owned())
-                .stack_size(engine::STACK_SIZE)
+                .stack_size(Context::STACK_SIZE)
                 .spawn_scoped(scope, work)
                 .map_err(|error| {
                     Error::internal("the script thread could not be started").with_source(error)
@@ -286,18 +312,6 @@ impl Drop for Host {
         // A session may have left sessions and the lock open; there is nobody to tell of a failure.
         let _ = self.context.settle();
     }
-}
-
-/// Whether a script calls `args` anywhere.
-fn calls_args(ast: &AST) -> bool {
-    let mut found = false;
-    ast.walk(&mut |path| {
-        if let Some(rhai::ASTNode::Expr(rhai::Expr::FnCall(call, _))) = path.last() {
-            found |= call.name == "args" && !call.is_qualified();
-        }
-        !found
-    });
-    found
 }
 
 /// A script value as JSON; what has no JSON form becomes its text.

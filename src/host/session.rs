@@ -35,6 +35,9 @@ impl<'host> Session<'host> {
     /// # Errors
     /// [`Failure`] as from [`Host::run`]; the session goes on, also after an interrupt.
     pub fn submit(&mut self, text: &str) -> Result<Submission, Failure> {
+        let _turn = self.host.turn();
+        // An interrupt that came while nothing ran is for nothing.
+        self.host.forget_interrupt();
         let engine = &self.host.engine;
         let context = &self.host.context;
         let origin = format!("line {}", self.lines + 1);
@@ -56,9 +59,7 @@ impl<'host> Session<'host> {
         let result = self.host.on_script_thread(|| engine.eval_ast_with_scope::<Dynamic>(scope, &whole));
         context.leave(before);
         let settled = context.settle();
-        if context.runtime().is_interrupted() {
-            context.recover();
-        }
+        self.host.forget_interrupt();
         match result? {
             Ok(value) => {
                 self.functions = self.functions.merge(&ast.clone_functions_only());

@@ -7,10 +7,11 @@ use crate::cloud::{
 use crate::error::{Error, Kind, Result, nearest};
 use crate::native::Context;
 use crate::native::options::Options;
-use crate::native::record::{Journal, with_parts};
+use crate::native::record::{Journal, UNATTACHED, with_parts};
 use crate::native::target::row;
 use crate::native::thrown::{Answer, answer, error_value, to_value};
 use crate::state::Writer;
+use crate::ui::Level;
 use futures::future::{join_all, try_join_all};
 use rhai::plugin::*;
 use rhai::{Array, Map};
@@ -170,6 +171,8 @@ pub mod aws {
                     }
                     let network = cloud.ensure_network(&request, journal.as_ref()).await?;
                     writer.put_network(known_network(&writer, &network))?;
+                    // What was made before it had a VPC is part of this one now.
+                    writer.remove_network(&network.region, UNATTACHED)?;
                     Ok(network)
                 })
             })
@@ -291,49 +294,65 @@ pub mod aws {
         })
     }
 
-    /// Instances that the cloud knows, in several regions at once.
+    /// Instances of the project that the cloud knows in a region: `instances`.
     ///
-    /// Options: `regions`, `ids`, `deployment`, `everything` (of all projects, not only this one),
-    /// `ended` (also those that are terminated). Regions that do not answer make it fail.
+    /// Options: `region`, `ids`, `deployment`, `everything` (of all projects, not only this one),
+    /// `ended` (also those that are terminated).
     ///
     /// ```rhai
-    /// print(aws::instances(#{ regions: ["us-west-2"] }).len());
+    /// print(aws::instances(#{ region: "us-west-2" }).instances.len());
     /// ```
     #[rhai_fn(return_raw)]
-    pub fn instances(call: NativeCallContext, options: Map) -> Answer {
+    pub fn instances(call: NativeCallContext, options: Dynamic) -> Answer {
+        #[derive(Serialize)]
+        struct Found {
+            region: String,
+            instances: Vec<Instance>,
+        }
         answer(&call, |spot| {
-            let mut options = Options::new("aws::instances", options);
-            let regions: Vec<String> = options.required("regions")?;
-            let ids: Option<Vec<String>> = options.optional("ids")?;
-            let everything = options.or("everything", false)?;
-            let deployment: Option<String> = options.optional("deployment")?;
-            let ended = options.or("ended", false)?;
-            options.finish()?;
-            let mut filter = match (ids, spot.document()?.project()) {
-                (Some(ids), _) => InstanceFilter::ids(ids),
-                (None, _) if everything => InstanceFilter::owner(&Owner::Everything),
-                // A project without an id has made nothing yet.
-                (None, None) => return Ok(Vec::new()),
-                (None, Some(project)) => InstanceFilter::owner(&match deployment {
-                    Some(deployment) => Owner::Deployment { project: project.to_owned(), deployment },
-                    None => Owner::Project(project.to_owned()),
-                }),
-            };
-            if !ended {
-                filter = filter.alive();
-            }
+            let document = spot.document()?;
+            each_region(spot, "aws::instances", options, |options| {
+                let region: String = options.required("region")?;
+                let filter = instance_filter(options, document.project())?;
+                let cloud = spot.cloud()?;
+                Ok(async move {
+                    let instances = match filter {
+                        Some(filter) => cloud.instances(&region, &filter).await?,
+                        None => Vec::new(),
+                    };
+                    Ok(Found { region, instances })
+                })
+            })
+        })
+    }
+
+    /// The region that was asked for with `--region`, or `()`.
+    ///
+    /// ```rhai
+    /// print(aws::region());
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn region(call: NativeCallContext) -> Answer {
+        answer(&call, |spot| Ok(spot.asked_region().map(str::to_owned)))
+    }
+
+    /// The region that was asked for, otherwise that of the environment or the profile, or `()`.
+    ///
+    /// ```rhai
+    /// print(aws::default_region());
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn default_region(call: NativeCallContext) -> Answer {
+        answer(&call, |spot| {
             let cloud = spot.cloud()?;
-            let found: Vec<Vec<Instance>> = spot.runtime().wait(async move {
-                try_join_all(regions.iter().map(|region| cloud.instances(region, &filter))).await
-            })?;
-            Ok(found.into_iter().flatten().collect())
+            spot.runtime().wait(async move { Ok(cloud.default_region().await) })
         })
     }
 
     /// Waits until instances are "running", "terminated" or have an "address", and returns them as
     /// they are then; those that did not make it are among them. Options: `timeout` (300 seconds).
     ///
-    /// ```rhai,no_run
+    /// ```rhai,host
     /// let hosts = aws::wait_for(hosts, "address", #{ timeout: 120 });
     /// ```
     #[rhai_fn(name = "wait_for", return_raw)]
@@ -353,7 +372,7 @@ pub mod aws {
 
     /// Waits until instances are "running", "terminated" or have an "address", for 300 seconds.
     ///
-    /// ```rhai,no_run
+    /// ```rhai,host
     /// let hosts = aws::wait_for(hosts, "running");
     /// ```
     #[rhai_fn(name = "wait_for", return_raw)]
@@ -567,6 +586,24 @@ struct Launched {
     missing: u32,
 }
 
+/// Which instances are meant; nothing when the project has no id yet and so has made nothing.
+fn instance_filter(options: &mut Options, project: Option<&str>) -> Result<Option<InstanceFilter>> {
+    let ids: Option<Vec<String>> = options.optional("ids")?;
+    let everything = options.or("everything", false)?;
+    let deployment: Option<String> = options.optional("deployment")?;
+    let ended = options.or("ended", false)?;
+    let filter = match (ids, project) {
+        (Some(ids), _) => InstanceFilter::ids(ids),
+        (None, _) if everything => InstanceFilter::owner(&Owner::Everything),
+        (None, None) => return Ok(None),
+        (None, Some(project)) => InstanceFilter::owner(&match deployment {
+            Some(deployment) => Owner::Deployment { project: project.to_owned(), deployment },
+            None => Owner::Project(project.to_owned()),
+        }),
+    };
+    Ok(Some(if ended { filter } else { filter.alive() }))
+}
+
 fn wait_until(spot: &Context, instances: &Array, until: &str, timeout: Duration) -> Result<Vec<Dynamic>> {
     let until = match until {
         "running" => Until::Running,
@@ -584,17 +621,29 @@ fn wait_until(spot: &Context, instances: &Array, until: &str, timeout: Duration)
     };
     let regions = by_region("aws::wait_for", instances)?;
     let (cloud, show) = (spot.cloud()?, spot.clone());
-    let found: Vec<Vec<Instance>> = spot.runtime().wait(async move {
+    let answers = spot.runtime().wait(async move {
         let on_change = |instance: &Instance| {
             if let Ok(map) = to_value(instance).map(|value| value.try_cast::<Map>().unwrap_or_default()) {
                 show.emit(row(&map, instance.state.as_str(), None, false));
             }
         };
-        let waits = regions.iter().map(|(region, ids)| cloud.wait(region, ids, until, timeout, &on_change));
-        try_join_all(waits).await
+        let waits = regions.iter().map(|(region, ids)| {
+            let waiting = cloud.wait(region, ids, until, timeout, &on_change);
+            async move { (region.clone(), waiting.await) }
+        });
+        Ok(join_all(waits).await)
     })?;
-    let mut latest: HashMap<String, Instance> =
-        found.into_iter().flatten().map(|instance| (instance.id.clone(), instance)).collect();
+    let mut latest: HashMap<String, Instance> = HashMap::new();
+    for (region, answer) in answers {
+        match answer {
+            Ok(found) => latest.extend(found.into_iter().map(|instance| (instance.id.clone(), instance))),
+            Err(error) if error.kind() == Kind::Interrupted => return Err(error),
+            // The other regions go on; the instances of this one stay as they were known.
+            Err(error) => {
+                spot.message(Level::Warning, format!("{region} did not answer: {}", error.message()))
+            }
+        }
+    }
     // What the state knows of an instance stays; what the cloud knows now is newer.
     let merge = |value: &Dynamic| {
         let mut map = value.clone().try_cast::<Map>().unwrap_or_default();

@@ -1,5 +1,7 @@
 //! The project's configuration.
 
+use std::collections::BTreeSet;
+
 use rhai::Array;
 use rhai::plugin::*;
 
@@ -37,8 +39,12 @@ pub mod config {
             if regions.is_empty() {
                 return Err(Error::usage("at least one region is needed"));
             }
+            let mut seen = BTreeSet::new();
             for region in &regions {
                 let name = region.to_string();
+                if !seen.insert(name.clone()) {
+                    return Err(Error::usage(format!("the region `{name}` is named twice")));
+                }
                 if !exists(&name) {
                     let error = Error::usage(format!("there is no region `{name}`"));
                     return Err(match nearest(&name, REGIONS.iter().map(|(name, _)| *name)) {
@@ -48,6 +54,19 @@ pub mod config {
                 }
             }
             Ok(())
+        })
+    }
+
+    /// The name of the project's folder.
+    ///
+    /// ```rhai
+    /// print(config::folder_name());
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn folder_name(call: NativeCallContext) -> Answer {
+        answer(&call, |spot| {
+            let folder = spot.project().canonicalize().unwrap_or_else(|_| spot.project().to_owned());
+            Ok(folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default())
         })
     }
 

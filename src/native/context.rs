@@ -7,17 +7,18 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use rhai::{AST, Engine, Map, NativeCallContext, ParseError};
 
-use super::runtime::Runtime;
+use super::runtime::{self, Runtime};
 use crate::cloud::{Cloud, Endpoint, Settings as CloudSettings, ec2};
 use crate::config::{self, Config};
 use crate::error::{Error, Result, nearest};
-use crate::script::{Argument, Given, Library, Script};
+use crate::script::{Argument, Check, Given, Library, Script};
 use crate::ssh::{Settings as SshSettings, Ssh, keys};
-use crate::state::{Document, Store, Writer};
+use crate::state::{Document, Holder, Store, Writer};
 use crate::ui::{Event, Level, Ui};
 
 /// How long a second writer waits for the first before it gives up with exit code 4.
@@ -46,15 +47,26 @@ struct Run {
     /// Only the declaration of arguments is wanted (`--help`): nothing may act.
     describe: bool,
     depth: usize,
+    /// The open steps of the script's own thread, innermost last.
     steps: Vec<u64>,
+    /// The open steps of each worker of `parallel`, below the one that was open when it began.
+    workers: HashMap<ThreadId, Vec<u64>>,
     timeline: Vec<(String, f64)>,
     /// Ids of the instances launched in this run.
     launched: Vec<String>,
 }
 
+impl Run {
+    /// The open steps of the thread that asks.
+    fn steps_here(&mut self) -> &mut Vec<u64> {
+        self.workers.get_mut(&std::thread::current().id()).unwrap_or(&mut self.steps)
+    }
+}
+
 struct Inner {
     place: Place,
     library: Library,
+    check: Check,
     runtime: Runtime,
     ui: Arc<dyn Ui>,
     store: Store,
@@ -77,12 +89,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Context {
+    /// Stack of the threads that scripts run on.
+    pub const STACK_SIZE: usize = runtime::STACK_SIZE;
+
     pub fn new(place: Place, ui: Arc<dyn Ui>) -> Self {
         let cloud = Mutex::new(place.cloud.clone());
         Context(Arc::new(Inner {
             library: Library::new(&place.project, place.user.clone()),
             store: Store::open(&place.state),
             place,
+            check: Check::default(),
             runtime: Runtime::default(),
             ui,
             writer: Mutex::default(),
@@ -110,8 +126,23 @@ impl Context {
         &self.0.library
     }
 
+    /// What can be known of a script before it runs.
+    pub fn check(&self) -> &Check {
+        &self.0.check
+    }
+
     pub fn project(&self) -> &Path {
         &self.0.place.project
+    }
+
+    /// How spot has to be called to work on the same things, for hints.
+    pub fn called(&self) -> &'static str {
+        if self.0.place.ssh_port.is_some() { "spot --sandbox" } else { "spot" }
+    }
+
+    /// The region that the command line or the embedding program asked for.
+    pub fn asked_region(&self) -> Option<&str> {
+        self.0.place.endpoint.region.as_deref()
     }
 
     pub fn ui(&self) -> &Arc<dyn Ui> {
@@ -242,16 +273,19 @@ impl Context {
     /// The right to change the state, taken at the first change and kept until the run ends.
     pub fn writer(&self) -> Result<Writer> {
         self.act()?;
-        let mut slot = lock(&self.0.writer);
-        if let Some(writer) = slot.as_ref() {
-            return Ok(writer.clone());
+        let open = lock(&self.0.writer).clone();
+        if let Some(writer) = open {
+            return Ok(writer);
         }
         let command = format!("spot {}", lock(&self.0.run).recipe);
         let wait = self.0.place.lock_wait.unwrap_or(LOCK_WAIT);
-        let writer = self.0.store.writer(&command, wait, &|holder| {
+        let tell = |holder: &Holder| {
             self.message(Level::Warning, format!("waiting for another run to end: {holder}"));
-        })?;
-        *slot = Some(writer.clone());
+        };
+        // Nothing is locked here meanwhile: the store itself sees to it that threads share one writer.
+        let interrupted = || self.0.runtime.is_interrupted();
+        let writer = self.0.store.writer_unless(&command, wait, &tell, &interrupted)?;
+        *lock(&self.0.writer) = Some(writer.clone());
         Ok(writer)
     }
 
@@ -328,6 +362,7 @@ impl Context {
             run.timeline.clear();
             run.launched.clear();
             run.steps.clear();
+            run.workers.clear();
         }
         before
     }
@@ -350,6 +385,7 @@ impl Context {
     /// Records the declaration of arguments and gives their values; `None` when only the
     /// declaration was wanted.
     pub fn declare(&self, declared: Vec<Argument>) -> Result<Option<Map>> {
+        declared.iter().try_for_each(Argument::check_name)?;
         let mut run = lock(&self.0.run);
         if run.declared.is_some() {
             return Err(
@@ -370,8 +406,9 @@ impl Context {
         let id = self.0.steps.fetch_add(1, Ordering::Relaxed);
         let parent = {
             let mut run = lock(&self.0.run);
-            let parent = run.steps.last().copied();
-            run.steps.push(id);
+            let steps = run.steps_here();
+            let parent = steps.last().copied();
+            steps.push(id);
             parent
         };
         self.emit(Event::StepStarted { id, parent, title: title.to_owned() });
@@ -380,7 +417,7 @@ impl Context {
         let seconds = started.elapsed().as_secs_f64();
         {
             let mut run = lock(&self.0.run);
-            run.steps.retain(|step| *step != id);
+            run.steps_here().retain(|step| *step != id);
             if parent.is_none() {
                 run.timeline.push((title.to_owned(), seconds));
             }
@@ -393,6 +430,26 @@ impl Context {
             detail: None,
         });
         result
+    }
+
+    /// The innermost open step of the thread that asks.
+    pub fn current_step(&self) -> Option<u64> {
+        lock(&self.0.run).steps_here().last().copied()
+    }
+
+    /// Runs a worker of `parallel` on the thread that calls: its steps are shown below `parent`, and
+    /// not below those of the other workers.
+    pub fn as_worker<T>(&self, parent: Option<u64>, work: impl FnOnce() -> T) -> T {
+        let this = std::thread::current().id();
+        lock(&self.0.run).workers.insert(this, parent.into_iter().collect());
+        let result = work();
+        lock(&self.0.run).workers.remove(&this);
+        result
+    }
+
+    /// Whether the thread that asks is a worker of `parallel`.
+    pub fn is_worker(&self) -> bool {
+        lock(&self.0.run).workers.contains_key(&std::thread::current().id())
     }
 
     /// A number for a progress bar.
@@ -417,16 +474,18 @@ impl Context {
 
     /// Puts everything in order at the end of a run: sessions closed, state compacted, lock freed.
     pub fn settle(&self) -> Result<()> {
-        if let Some(ssh) = lock(&self.0.ssh).take() {
+        // Taken in statements of their own: a guard in the head of a `match` lives as long as that.
+        let ssh = lock(&self.0.ssh).take();
+        let writer = lock(&self.0.writer).take();
+        let hung_up = ssh.map_or(Ok(()), |ssh| {
             self.0.runtime.finish(async move {
                 ssh.close().await;
                 Ok(())
-            })?;
-        }
-        match lock(&self.0.writer).take() {
-            Some(writer) => writer.close(),
-            None => Ok(()),
-        }
+            })
+        });
+        // Whatever became of the sessions: the state is what matters, and others wait for its lock.
+        let written = writer.map_or(Ok(()), |writer| writer.close());
+        written.and(hung_up)
     }
 }
 

@@ -5,6 +5,9 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result, nearest};
 
+/// The longest time that an option may ask for; a clock overflows far later.
+const LONGEST: std::time::Duration = std::time::Duration::from_secs(30 * 24 * 3600);
+
 /// Reads the options of one function call and remembers which keys it knows.
 pub(crate) struct Options {
     function: &'static str,
@@ -61,10 +64,10 @@ impl Options {
         let Some(seconds) = self.optional::<f64>(key)? else { return Ok(default) };
         std::time::Duration::try_from_secs_f64(seconds)
             .ok()
-            .filter(|duration| !duration.is_zero())
+            .filter(|duration| !duration.is_zero() && *duration <= LONGEST)
             .ok_or_else(|| {
                 Error::script(format!(
-                    "{}: option `{key}`: expected seconds above 0, found {seconds}",
+                    "{}: option `{key}`: expected seconds above 0 and at most 30 days, found {seconds}",
                     self.function
                 ))
             })

@@ -1,8 +1,10 @@
 //! Functions without a namespace: arguments, failure, concurrency, retries, other recipes.
 
 use crate::error::{Error, Kind, Result};
+use crate::native::context::Context;
 use crate::native::options::Options;
 use crate::native::recipe;
+use crate::native::runtime::STACK_SIZE;
 use crate::native::thrown::{Answer, answer, answer_raw, error_value, from_thrown, throw};
 use crate::script::Argument;
 use rhai::plugin::*;
@@ -195,8 +197,7 @@ pub mod prelude {
                     Ok(value) => return Ok(value),
                     Err(error) => error,
                 };
-                let again = !matches!(*error, EvalAltResult::ErrorTerminated(..))
-                    && (any || recipe::error_of(&error).is_retryable());
+                let again = !ends_script(&error) && (any || recipe::error_of(&error).is_retryable());
                 let Some(delay) = policy.next_delay(attempt, started.elapsed()).filter(|_| again) else {
                     return Err(error);
                 };
@@ -295,33 +296,65 @@ fn argument(name: String, value: Dynamic) -> Result<Argument> {
 }
 
 fn run_parallel(call: &NativeCallContext, list: Array, limit: usize, function: &FnPtr) -> Answer<Array> {
+    let position = call.call_position();
+    let spot = Context::of(call).map_err(|error| throw(&error, position))?;
     let total = list.len();
     let items: Vec<Mutex<Option<Dynamic>>> = list.into_iter().map(|item| Mutex::new(Some(item))).collect();
     let results: Vec<Mutex<Option<Answer>>> = (0..total).map(|_| Mutex::new(None)).collect();
     let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..limit.min(total) {
-            scope.spawn(|| {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let (Some(item), Some(slot)) = (items.get(index), results.get(index)) else { return };
-                    let item = item.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
-                    let result = function.call_within_context::<Dynamic>(call, (item,));
-                    *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
-                }
-            });
+    let work = || {
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let (Some(item), Some(slot)) = (items.get(index), results.get(index)) else { return };
+            let item = item.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
+            let result = function.call_within_context::<Dynamic>(call, (item,));
+            // A call that ends the script ends what has not begun, too.
+            if result.as_ref().is_err_and(|error| ends_script(error)) {
+                next.store(total, Ordering::Relaxed);
+            }
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
         }
+    };
+    let parent = spot.current_step();
+    let started = std::thread::scope(|scope| {
+        (0..limit.min(total)).try_for_each(|_| {
+            let thread = std::thread::Builder::new().name("spot-parallel".to_owned()).stack_size(STACK_SIZE);
+            let spawned = thread.spawn_scoped(scope, || spot.as_worker(parent, work));
+            // Those that run end with the call they are at.
+            spawned.map(drop).inspect_err(|_| next.store(total, Ordering::Relaxed))
+        })
     });
+    started.map_err(|error| throw(&no_thread(error), position))?;
+    collect(call, results)
+}
+
+fn no_thread(error: std::io::Error) -> Error {
+    Error::internal("parallel could not start its threads")
+        .with_source(error)
+        .with_hint("give parallel a lower limit, or check that on processes: ulimit -u")
+}
+
+/// Whether an error is the end of the script, which nothing may catch: an interrupt, or `exit`.
+fn ends_script(error: &EvalAltResult) -> bool {
+    matches!(error, EvalAltResult::ErrorTerminated(..) | EvalAltResult::Exit(..))
+}
+
+/// The values of all calls, or the one error that says which of them failed.
+fn collect(call: &NativeCallContext, results: Vec<Mutex<Option<Answer>>>) -> Answer<Array> {
+    let total = results.len();
+    let mut results: Vec<Option<Answer>> =
+        results.into_iter().map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner)).collect();
+    let end = results.iter().position(|slot| matches!(slot, Some(Err(error)) if ends_script(error)));
+    if let Some(Some(Err(error))) = end.map(|index| results.swap_remove(index)) {
+        return Err(error);
+    }
     let mut values = Array::with_capacity(total);
     let mut first: Option<Error> = None;
     let mut failed = 0;
     for slot in results {
-        match slot.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        match slot {
             Some(Ok(value)) => values.push(value),
             Some(Err(error)) => {
-                if matches!(*error, EvalAltResult::ErrorTerminated(..)) {
-                    return Err(error);
-                }
                 let error = recipe::error_of(&error);
                 values.push(Dynamic::from_map(error_value(&error)));
                 failed += 1;

@@ -2,9 +2,10 @@
 
 use rhai::{Dynamic, EvalAltResult, Map, NativeCallContext, Scope};
 
+use super::context::Context;
 use super::thrown::{Answer, answer_raw, from_thrown, throw};
-use crate::error::{Error, Kind};
-use crate::script::Given;
+use crate::error::{Error, Kind, Result};
+use crate::script::{Given, Library, Script};
 
 /// How deep recipes may run inside each other: enough for real use, and an end to a recipe that
 /// runs itself.
@@ -15,13 +16,7 @@ pub(crate) fn run(call: &NativeCallContext, name: &str, arguments: Map) -> Answe
     let position = call.call_position();
     answer_raw(call, |spot| {
         let throw = |error: Error| throw(&error, position);
-        spot.act().map_err(throw)?;
-        if spot.depth() >= DEPTH {
-            return Err(throw(Error::script(format!(
-                "recipes run each other more than {DEPTH} deep: {name}"
-            ))));
-        }
-        let script = spot.library().recipe(name).map_err(throw)?;
+        let script = find(spot, name).map_err(throw)?;
         let engine = call.engine();
         let ast = spot.compile(engine, &script).map_err(|error| {
             Box::new(EvalAltResult::ErrorInModule(
@@ -30,9 +25,17 @@ pub(crate) fn run(call: &NativeCallContext, name: &str, arguments: Map) -> Answe
                 position,
             ))
         })?;
-        let before = spot.enter(&script.name, Given::values(arguments), false);
-        let result = engine.eval_ast_with_scope::<Dynamic>(&mut Scope::new(), &ast);
-        spot.leave(before);
+        let given = Given::values(arguments);
+        spot.check().arguments(&script.name, &ast, &given).map_err(throw)?;
+        let result = match spot.check().unknown_function(engine, &ast) {
+            Some(mistake) => Err(mistake.thrown()),
+            None => {
+                let before = spot.enter(&script.name, given, false);
+                let result = engine.eval_ast_with_scope::<Dynamic>(&mut Scope::new(), &ast);
+                spot.leave(before);
+                result
+            }
+        };
         // The frame of the other recipe: its origin is where the inner position points to.
         result.map_err(|error| {
             Box::new(EvalAltResult::ErrorInFunctionCall(
@@ -43,6 +46,23 @@ pub(crate) fn run(call: &NativeCallContext, name: &str, arguments: Map) -> Answe
             ))
         })
     })
+}
+
+/// The recipe that another one may run: by name, or by a path inside the project.
+fn find(spot: &Context, name: &str) -> Result<Script> {
+    spot.act()?;
+    if spot.is_worker() {
+        return Err(Error::script(format!("run(\"{name}\") cannot be called inside parallel"))
+            .with_hint("run recipes one after the other; each may do its own work in parallel"));
+    }
+    if spot.depth() >= DEPTH {
+        return Err(Error::script(format!("recipes run each other more than {DEPTH} deep: {name}")));
+    }
+    if !Library::is_path(name) {
+        return spot.library().recipe(name);
+    }
+    let path = spot.local_path(name)?;
+    spot.library().recipe(&path.to_string_lossy())
 }
 
 /// The error behind an engine error: ours when a native threw it, otherwise one of kind `script`.
@@ -75,10 +95,27 @@ fn strip_position(text: &str) -> &str {
     text.rfind(" (line ").map_or(text, |end| &text[..end])
 }
 
+/// The text as one of our messages begins; a word in capitals stays.
 fn lower_first(text: &str) -> String {
     let mut letters = text.chars();
+    let mut rest = letters.clone().skip(1);
     match letters.next() {
-        Some(first) => first.to_lowercase().chain(letters).collect(),
-        None => String::new(),
+        Some(first) if rest.next().is_some_and(char::is_lowercase) => {
+            first.to_lowercase().chain(letters).collect()
+        }
+        _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_begin_small_unless_it_is_a_name() {
+        assert_eq!(lower_first("Function not found"), "function not found");
+        assert_eq!(lower_first("JSON expected"), "JSON expected");
+        assert_eq!(lower_first("A"), "A");
+        assert_eq!(lower_first(""), "");
     }
 }

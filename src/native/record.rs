@@ -18,7 +18,7 @@ pub(crate) struct Journal {
     /// US dollars an hour by type and zone, for the instances that come.
     prices: HashMap<(String, String), f64>,
     /// Who logs in to the instances that come.
-    user: String,
+    user: Option<String>,
     /// The parts of networks that are being made: where, and in which VPC.
     parts: Mutex<HashMap<cloud::IntentId, Part>>,
 }
@@ -32,7 +32,7 @@ struct Part {
 }
 
 /// Stands for the VPC of parts that have none yet; no VPC has such an id.
-const UNATTACHED: &str = "unattached";
+pub(crate) const UNATTACHED: &str = "unattached";
 
 impl Journal {
     /// A journal for calls that launch nothing.
@@ -41,7 +41,7 @@ impl Journal {
             context: context.clone(),
             writer: context.writer()?,
             prices: HashMap::new(),
-            user: context.config()?.fleet.user.clone(),
+            user: None,
             parts: Mutex::default(),
         })
     }
@@ -49,7 +49,7 @@ impl Journal {
     /// Adds what launched instances cost and who logs in to them.
     pub fn for_launch(mut self, prices: HashMap<(String, String), f64>, user: String) -> Self {
         self.prices = prices;
-        self.user = user;
+        self.user = Some(user);
         self
     }
 
@@ -59,7 +59,7 @@ impl Journal {
 
     fn known(&self, instance: &CloudInstance) -> Result<Instance> {
         let mut known = from_cloud(instance)?;
-        known.user = Some(self.user.clone());
+        known.user.clone_from(&self.user);
         known.phase = Some("launched".to_owned());
         let pool = (instance.instance_type.clone(), instance.zone.clone());
         known.price = self.prices.get(&pool).copied();

@@ -4,7 +4,7 @@
 //! thread and inside an embedding program's tokio runtime alike, where `block_on` would panic.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -12,6 +12,10 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
+
+/// Stack of the threads that scripts run on, the workers of `parallel` among them: what the limits of
+/// the engine allow needs about a tenth of it. Only what is touched takes memory.
+pub(crate) const STACK_SIZE: usize = 64 << 20;
 
 /// How long after a second interrupt a waiting script takes to notice it.
 const SLICE: Duration = Duration::from_millis(50);
@@ -21,8 +25,8 @@ const SLICE: Duration = Duration::from_millis(50);
 pub struct Runtime {
     runtime: OnceLock<Option<tokio::runtime::Runtime>>,
     cancel: Mutex<CancellationToken>,
-    interrupted: AtomicBool,
-    abandon: AtomicBool,
+    /// How many interrupts this run has had.
+    interrupts: AtomicU32,
 }
 
 impl Runtime {
@@ -37,23 +41,29 @@ impl Runtime {
 
     /// Whether there was an interrupt; cheap enough to ask at every operation of a script.
     pub fn is_interrupted(&self) -> bool {
-        self.interrupted.load(Ordering::Relaxed)
+        self.interrupts.load(Ordering::Relaxed) > 0
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.interrupts.load(Ordering::Relaxed) > 1
     }
 
     /// Forgets an interrupt: the next line of a session starts afresh. What holds the token of
     /// before stays cancelled and has to be made anew.
     pub fn reset(&self) {
-        *self.token() = CancellationToken::new();
-        self.interrupted.store(false, Ordering::Relaxed);
-        self.abandon.store(false, Ordering::Relaxed);
+        let mut token = self.token();
+        *token = CancellationToken::new();
+        self.interrupts.store(0, Ordering::Relaxed);
     }
 
     /// Interrupts: the first call cancels, the second stops waiting for what is still under way.
-    pub fn interrupt(&self) {
-        if self.interrupted.swap(true, Ordering::Relaxed) {
-            self.abandon.store(true, Ordering::Relaxed);
-        }
-        self.token().cancel();
+    /// Returns the how-manieth it is since the last [`Runtime::reset`].
+    pub fn interrupt(&self) -> u32 {
+        // The count is raised under the token's lock, as `reset` lowers it: never one without the other.
+        let token = self.token();
+        let degree = self.interrupts.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        token.cancel();
+        degree
     }
 
     /// The handle of the runtime, started if need be.
@@ -107,7 +117,7 @@ impl Runtime {
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(Error::internal("a network task ended without a result"));
                 }
-                Err(RecvTimeoutError::Timeout) if self.abandon.load(Ordering::Relaxed) => {
+                Err(RecvTimeoutError::Timeout) if self.is_abandoned() => {
                     task.abort();
                     return Err(Error::interrupted());
                 }
@@ -156,6 +166,15 @@ mod tests {
         assert_eq!(result.err().map(|e| e.kind()), Some(Kind::Interrupted));
         interrupter.join().unwrap();
         assert_eq!(runtime.wait(async { Ok(()) }).err().map(|e| e.kind()), Some(Kind::Interrupted));
+    }
+
+    #[test]
+    fn interrupts_are_counted_until_the_next_run() {
+        let runtime = Runtime::default();
+        assert_eq!([runtime.interrupt(), runtime.interrupt(), runtime.interrupt()], [1, 2, 3]);
+        runtime.reset();
+        assert!(!runtime.is_interrupted() && !runtime.cancellation().is_cancelled());
+        assert_eq!(runtime.interrupt(), 1);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::native::Context;
 use crate::native::options::Options;
 use crate::native::target::{CONCURRENCY, Host, each, row};
 use crate::native::thrown::{Answer, answer};
-use crate::ssh::{Command, Output, Ssh, Stream, Transfer, Upload, quote};
+use crate::ssh::{Command, Output, Settings, Ssh, Stream, Transfer, Upload, quote};
 use crate::ui::{self, Event, Unit};
 use rhai::Map;
 use rhai::plugin::*;
@@ -48,7 +48,7 @@ pub mod ssh {
 
     /// Waits until hosts accept a session; see `wait(hosts, options)`.
     ///
-    /// ```rhai,no_run
+    /// ```rhai,host
     /// let ready = ssh::wait(hosts).filter(|r| r.ok);
     /// ```
     #[rhai_fn(name = "wait", return_raw)]
@@ -58,12 +58,12 @@ pub mod ssh {
 
     /// Waits until hosts accept a session. Options: `timeout` (the configured 300 seconds).
     ///
-    /// ```rhai,no_run
+    /// ```rhai,host
     /// let ready = ssh::wait(hosts, #{ timeout: 120 }).filter(|r| r.ok);
     /// ```
     #[rhai_fn(name = "wait", return_raw)]
     pub fn wait_with_options(call: NativeCallContext, hosts: Dynamic, options: Map) -> Answer {
-        #[derive(Serialize)]
+        #[derive(Serialize, Default)]
         struct Waited {
             seconds: f64,
         }
@@ -100,7 +100,7 @@ pub mod ssh {
 
     /// Runs a shell command on hosts; see `run(hosts, command, options)`.
     ///
-    /// ```rhai,no_run
+    /// ```rhai,host
     /// for r in ssh::run(hosts, "uptime") { print(r.stdout); }
     /// ```
     #[rhai_fn(name = "run", return_raw)]
@@ -109,13 +109,15 @@ pub mod ssh {
     }
 
     /// Runs a shell command on hosts. Results have `ok`, `status`, `signal`, `stdout`, `stderr`,
-    /// `seconds` and `truncated` (bytes of output that were not kept).
+    /// `seconds` and `truncated` (bytes of output that were not kept). A command that does not exit
+    /// with status 0 makes `ok` false and fills `error`; it throws for a single host no more than for
+    /// a list.
     ///
     /// Options: `sudo`, `directory`, `environment` (a map), `stdin`, `timeout` (1800 seconds; then
     /// the command and its children are killed), `capture` (bytes kept of each stream, 1 MiB),
     /// `quiet` (do not show output as it comes).
     ///
-    /// ```rhai,no_run
+    /// ```rhai,host
     /// let r = ssh::run(host, "systemctl restart app", #{ sudo: true });
     /// ```
     #[rhai_fn(name = "run", return_raw)]
@@ -137,7 +139,7 @@ pub mod ssh {
     /// Copies a local script to hosts, runs it there and removes it; see
     /// `script(hosts, path, options)`.
     ///
-    /// ```rhai,no_run
+    /// ```rhai,host
     /// let done = ssh::script(hosts, "deploy/setup.sh");
     /// ```
     #[rhai_fn(name = "script", return_raw)]
@@ -148,7 +150,7 @@ pub mod ssh {
     /// Copies a local script to hosts, runs it there and removes it. Its `#!` line chooses the
     /// interpreter. Results and options are those of `ssh::run`, and `arguments` (a list).
     ///
-    /// ```rhai,no_run
+    /// ```rhai,host
     /// let done = ssh::script(hosts, "deploy/setup.sh", #{ sudo: true, arguments: ["--fast"] });
     /// ```
     #[rhai_fn(name = "script", return_raw)]
@@ -166,19 +168,21 @@ pub mod ssh {
             let Running { command, concurrency, quiet, arguments } = running("ssh::script", "", options)?;
             let (command, arguments) = (Arc::new(command), Arc::new(arguments));
             let show = spot.clone();
+            let name = local.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             each(spot, &hosts, concurrency, move |ssh, host| {
                 let (show, content) = (show.clone(), Arc::clone(&content));
                 let (command, arguments) = (Arc::clone(&command), Arc::clone(&arguments));
+                let name = name.clone();
                 async move {
-                    run_script(
-                        &ssh,
-                        &host,
-                        &content,
-                        &command,
-                        &arguments,
-                        lines(&show, &host, quiet).as_ref(),
-                    )
-                    .await
+                    show.emit(row(&host.map, "running", Some(name), false));
+                    let heard = lines(&show, &host, quiet);
+                    let ran = run_script(&ssh, &host, &content, &command, &arguments, heard.as_ref()).await;
+                    let error = match &ran {
+                        Ok(ran) => ran.error.as_ref().map(|ended| ended.message.as_str()),
+                        Err(error) => Some(error.message()),
+                    };
+                    show.emit(done(&host, "set up", error));
+                    ran
                 }
             })
         })
@@ -186,7 +190,7 @@ pub mod ssh {
 
     /// Copies a file or a whole folder to hosts; see `upload(hosts, local, remote, options)`.
     ///
-    /// ```rhai,no_run
+    /// ```rhai,host
     /// ssh::upload(hosts, "deploy/files", "/opt/app");
     /// ```
     #[rhai_fn(name = "upload", return_raw)]
@@ -199,7 +203,7 @@ pub mod ssh {
     ///
     /// Options: `sudo` (write as root), `mode` (of the files, such as "0644"; otherwise their own).
     ///
-    /// ```rhai,no_run
+    /// ```rhai,host
     /// ssh::upload(hosts, "deploy/files", "/opt/app", #{ sudo: true });
     /// ```
     #[rhai_fn(name = "upload", return_raw)]
@@ -223,18 +227,22 @@ pub mod ssh {
             let concurrency = options.or("concurrency", CONCURRENCY)?;
             options.finish()?;
             let remote = Arc::new(remote.to_owned());
-            let progress = Arc::new(Progress::new(spot, format!("upload {local}")));
+            let shown = path.strip_prefix(spot.project()).unwrap_or(&path).display().to_string();
+            let progress = Arc::new(Progress::new(spot, format!("upload {shown}")));
+            let show = spot.clone();
             let bar = Arc::clone(&progress);
             let result = each(spot, &hosts, concurrency, move |ssh, host| {
                 let (path, remote, upload, bar) =
                     (Arc::clone(&path), Arc::clone(&remote), Arc::clone(&upload), Arc::clone(&bar));
+                let show = show.clone();
                 async move {
                     let seen = (AtomicU64::new(0), AtomicU64::new(0));
                     let report: Box<dyn Fn(u64, u64) + Send + Sync> =
                         Box::new(move |done, total| bar.add(&seen, done, total));
-                    ssh.upload(&host.target, &path, &remote, &upload, report.as_ref())
-                        .await
-                        .map(Transferred::from)
+                    show.emit(row(&host.map, "uploading", None, false));
+                    let sent = ssh.upload(&host.target, &path, &remote, &upload, report.as_ref()).await;
+                    show.emit(done(&host, "uploaded", sent.as_ref().err().map(Error::message)));
+                    sent.map(Transferred::from)
                 }
             });
             progress.end(result.is_ok());
@@ -244,7 +252,7 @@ pub mod ssh {
 
     /// Copies a file or folder from one host into the project.
     ///
-    /// ```rhai,no_run
+    /// ```rhai,host
     /// ssh::download(host, "/var/log/app.log", "logs/app.log");
     /// ```
     #[rhai_fn(return_raw)]
@@ -261,12 +269,12 @@ pub mod ssh {
 
     /// Reads a text file of hosts, at most 1 MiB; the results have `text`.
     ///
-    /// ```rhai,no_run
+    /// ```rhai,host
     /// print(ssh::read(host, "/etc/hostname").text);
     /// ```
     #[rhai_fn(return_raw)]
     pub fn read(call: NativeCallContext, hosts: Dynamic, remote: &str) -> Answer {
-        #[derive(Serialize)]
+        #[derive(Serialize, Default)]
         struct Read {
             text: String,
         }
@@ -284,12 +292,12 @@ pub mod ssh {
 
     /// Writes a text file on hosts; the results have `changed`.
     ///
-    /// ```rhai,no_run
+    /// ```rhai,host
     /// ssh::write(hosts, "app.conf", "port = 80\n");
     /// ```
     #[rhai_fn(return_raw)]
     pub fn write(call: NativeCallContext, hosts: Dynamic, remote: &str, text: &str) -> Answer {
-        #[derive(Serialize)]
+        #[derive(Serialize, Default)]
         struct Written {
             changed: bool,
         }
@@ -307,12 +315,12 @@ pub mod ssh {
 
     /// Whether a file or folder exists on hosts; the results have `exists`.
     ///
-    /// ```rhai,no_run
+    /// ```rhai,host
     /// print(ssh::exists(host, "/opt/app").exists);
     /// ```
     #[rhai_fn(return_raw)]
     pub fn exists(call: NativeCallContext, hosts: Dynamic, remote: &str) -> Answer {
-        #[derive(Serialize)]
+        #[derive(Serialize, Default)]
         struct Exists {
             exists: bool,
         }
@@ -333,28 +341,60 @@ pub mod ssh {
     #[rhai_fn(return_raw)]
     pub fn forget(call: NativeCallContext, id: &str) -> Answer {
         answer(&call, |spot| {
-            let (ssh, id) = (spot.ssh()?, id.to_owned());
+            // Needs neither a key nor a valid configuration: destroying must work without both.
+            let settings =
+                Settings { known_hosts: spot.private_folder()?.join("known_hosts"), ..Settings::default() };
+            let (ssh, id) = (Ssh::new(settings, spot.runtime().cancellation())?, id.to_owned());
             spot.runtime().wait(async move { ssh.forget(&id).await })
         })
     }
 }
 
 /// What a command did.
-#[derive(Serialize)]
+#[derive(Serialize, Default)]
 struct Ran {
-    ok: bool,
     status: Option<u32>,
     signal: Option<String>,
     stdout: String,
     stderr: String,
     truncated: u64,
     seconds: f64,
+    error: Option<Ended>,
+}
+
+/// A command that ended otherwise than with status 0, in the shape of an error.
+#[derive(Serialize)]
+struct Ended {
+    kind: &'static str,
+    code: &'static str,
+    message: String,
+    hint: (),
+    retryable: bool,
+    causes: Vec<String>,
+}
+
+impl Ended {
+    fn of(output: &Output) -> Option<Self> {
+        if output.ok() {
+            return None;
+        }
+        let said = output.last_line().map(|line| format!(": {line}")).unwrap_or_default();
+        let message = format!("{}{said}", output.ending());
+        Some(Ended {
+            kind: "ssh",
+            code: "CommandFailed",
+            message,
+            hint: (),
+            retryable: false,
+            causes: Vec::new(),
+        })
+    }
 }
 
 impl From<Output> for Ran {
     fn from(output: Output) -> Self {
         Ran {
-            ok: output.ok(),
+            error: Ended::of(&output),
             status: output.status,
             signal: output.signal,
             stdout: output.stdout,
@@ -397,6 +437,14 @@ fn running(function: &'static str, line: &str, options: Map) -> Result<Running> 
     Ok(running)
 }
 
+/// The live view's row of a host at the end of something.
+fn done(host: &Host, phase: &str, error: Option<&str>) -> Event {
+    match error {
+        None => row(&host.map, phase, None, false),
+        Some(error) => row(&host.map, "failed", Some(error.to_owned()), true),
+    }
+}
+
 /// Passes the lines of a host's output on to the terminal.
 fn lines(spot: &Context, host: &Host, quiet: bool) -> Box<OnLine> {
     let (spot, id) = (spot.clone(), host.target.id.clone());
@@ -426,23 +474,21 @@ async fn run_script(
     arguments: &[String],
     on_line: &OnLine,
 ) -> Result<Ran> {
-    // In the home folder, since /tmp may be mounted noexec.
+    // In the home folder, since /tmp may be mounted noexec; a command starts there too.
     let name = format!(".spot-script-{:016x}", rand::random::<u64>());
     ssh.write(&host.target, &name, content, Some(0o700), false).await?;
     let words: String = arguments.iter().map(|argument| format!(" {}", quote(argument))).collect();
-    // The home is expanded by the login shell, since sudo and `directory` change it.
-    let line = format!("\"$SPOT_SCRIPT\"{words}");
-    let home = ssh.run(&host.target, &plain("printf %s \"$HOME\""), &unheard).await?;
-    let script = format!("{}/{name}", home.stdout.trim_end_matches('/'));
-    let mut command = command.clone();
-    command.environment.push(("SPOT_SCRIPT".to_owned(), script.clone()));
-    command.line = line;
+    let place =
+        command.directory.as_ref().map(|folder| format!("cd {} && ", quote(folder))).unwrap_or_default();
+    let line = format!("script=\"$PWD/{name}\"; trap 'rm -f \"$script\"' EXIT; {place}\"$script\"{words}");
+    let command =
+        Command { line: format!("exec sh -c {}", quote(&line)), directory: None, ..command.clone() };
     let result = ssh.run(&host.target, &command, on_line).await;
-    // The script may hold what its author does not want to leave there; a lost session keeps it.
-    let removed = ssh.run(&host.target, &plain(&format!("rm -f {}", quote(&script))), &unheard).await;
-    let output = result?;
-    removed?;
-    Ok(output.into())
+    if result.is_err() {
+        // It was killed, or the session was lost, before the trap could remove the script.
+        let _ = ssh.run(&host.target, &plain(&format!("rm -f {name}")), &unheard).await;
+    }
+    Ok(result?.into())
 }
 
 fn plain(line: &str) -> Command {
@@ -458,7 +504,7 @@ fn plain(line: &str) -> Command {
 }
 
 /// What a transfer did.
-#[derive(Serialize)]
+#[derive(Serialize, Default)]
 struct Transferred {
     changed: bool,
     files: u64,

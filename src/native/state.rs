@@ -54,6 +54,17 @@ use serde_json::{Value, json};
 pub mod state {
     use super::*;
 
+    /// Takes the right to change the project's state now, rather than at the first change, and keeps
+    /// it until the recipe ends: what is read from here on stays true.
+    ///
+    /// ```rhai
+    /// state::lock();
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn lock(call: NativeCallContext) -> Answer {
+        answer(&call, |spot| spot.writer().map(drop))
+    }
+
     /// All instances of the project, oldest first.
     ///
     /// ```rhai
@@ -87,7 +98,7 @@ pub mod state {
     /// Notes fields of an instance, given as its id, itself, or a result about it; a field set to
     /// `()` is removed. Returns whether anything changed.
     ///
-    /// ```rhai,no_run
+    /// ```rhai,host
     /// state::update(host, #{ phase: "ready" });
     /// ```
     #[rhai_fn(return_raw)]

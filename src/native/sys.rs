@@ -1,6 +1,6 @@
 //! The machine that spot runs on.
 
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::native::thrown::{Answer, answer};
 use rhai::plugin::*;
 
@@ -51,6 +51,17 @@ pub mod sys {
         })
     }
 
+    /// How spot has to be called to work on the same things as this run, for hints: `spot`, or
+    /// `spot --sandbox`.
+    ///
+    /// ```rhai
+    /// ui::info(`${sys::spot()} list shows them`);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn spot(call: NativeCallContext) -> Answer {
+        answer(&call, |spot| Ok(spot.called()))
+    }
+
     /// The version of spot.
     ///
     /// ```rhai
@@ -69,18 +80,18 @@ pub mod sys {
         jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
     }
 
-    /// Seconds since an RFC 3339 time.
+    /// Seconds since an RFC 3339 time, or `()` if the text is none. Without a zone it is taken for UTC,
+    /// as Spot Deployer wrote it.
     ///
     /// ```rhai
     /// print(sys::age("2026-01-01T00:00:00Z") > 0.0);
     /// ```
     #[rhai_fn(return_raw)]
     pub fn age(call: NativeCallContext, time: &str) -> Answer {
-        answer(&call, |_| -> Result<f64> {
-            let then: jiff::Timestamp = time.parse().map_err(|error| {
-                Error::script(format!("sys::age: `{time}` is no RFC 3339 time")).with_source(error)
-            })?;
-            Ok(jiff::Timestamp::now().duration_since(then).as_secs_f64())
+        answer(&call, |_| {
+            let zoned = time.parse::<jiff::Timestamp>();
+            let then = zoned.or_else(|_| format!("{time}Z").parse());
+            Ok(then.ok().map(|then| jiff::Timestamp::now().duration_since(then).as_secs_f64()))
         })
     }
 

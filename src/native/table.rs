@@ -2,7 +2,7 @@
 
 use rhai::{Array, Dynamic};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, nearest};
 use crate::ui::{Align, Cell, Column, Level, Table};
 
 /// A table with a row per map. Without `columns`, the keys of the first row are shown.
@@ -23,6 +23,16 @@ pub(crate) fn of_maps(
         Some(columns) => columns,
         None => maps.first().map(|map| map.keys().map(ToString::to_string).collect()).unwrap_or_default(),
     };
+    for name in &names {
+        if !maps.is_empty() && !maps.iter().any(|map| map.contains_key(name.as_str())) {
+            let error = Error::script(format!("ui::table: no row has the column `{name}`"));
+            let keys = maps.iter().flat_map(|map| map.keys().map(|key| key.as_str()));
+            return Err(match nearest(name, keys) {
+                Some(near) => error.with_hint(format!("did you mean `{near}`?")),
+                None => error,
+            });
+        }
+    }
     let columns = names
         .iter()
         .map(|name| {
@@ -86,12 +96,12 @@ mod tests {
             map(&[("region", "us-west-2".into()), ("price", 0.0125_f64.into())]),
             map(&[("region", "us-east-1".into()), ("price", Dynamic::UNIT)]),
         ];
-        let table =
-            of_maps(&rows, Some(vec!["region".into(), "price".into(), "zone".into()]), None, None).unwrap();
+        let table = of_maps(&rows, Some(vec!["region".into(), "price".into()]), None, None).unwrap();
         assert_eq!(table.columns[1].align, Align::Right);
         assert_eq!(table.rows[0][1].text, "0.0125");
         assert_eq!(table.rows[1][1].text, "-");
-        assert_eq!(table.rows[0][2].text, "-");
+        let error = of_maps(&rows, Some(vec!["regoin".into()]), None, None).unwrap_err();
+        assert_eq!(error.hint(), Some("did you mean `region`?"));
     }
 
     #[test]

@@ -89,10 +89,10 @@ pub(crate) fn row(map: &Map, phase: &str, detail: Option<String>, failed: bool) 
 /// Runs `work` for one host, or for each of a list at once; results keep the order of the list.
 ///
 /// A list never throws: each result has `ok`, `id`, `host` and `error`, so that no failure hides
-/// another. A single host throws what went wrong.
+/// another, and the fields of a success with empty values. A single host throws what went wrong.
 pub(crate) fn each<T, F, W>(spot: &Context, hosts: &Dynamic, concurrency: usize, work: W) -> Result<Dynamic>
 where
-    T: Serialize + Send + 'static,
+    T: Serialize + Default + Send + 'static,
     F: Future<Output = Result<T>> + Send,
     W: Fn(Ssh, Host) -> F + Send + Sync + 'static,
 {
@@ -144,13 +144,16 @@ where
 }
 
 /// A result as scripts see it: the fields of the value, and `ok`, `id`, `host`, `error`.
-fn item<T: Serialize>(host: &Map, result: Result<T>) -> Result<Dynamic> {
-    let (mut fields, error) = match result {
-        Ok(value) => (to_value(&value)?.try_cast::<Map>().unwrap_or_default(), Dynamic::UNIT),
-        Err(error) => (Map::new(), Dynamic::from_map(error_value(&error))),
+fn item<T: Serialize + Default>(host: &Map, result: Result<T>) -> Result<Dynamic> {
+    let (value, failure) = match result {
+        Ok(value) => (value, None),
+        Err(error) => (T::default(), Some(Dynamic::from_map(error_value(&error)))),
     };
-    let ok = error.is_unit();
-    fields.entry("ok".into()).or_insert_with(|| ok.into());
+    let mut fields = to_value(&value)?.try_cast::<Map>().unwrap_or_default();
+    // What ran and failed says so itself.
+    let own = fields.remove("error").filter(|error| !error.is_unit());
+    let error = failure.or(own).unwrap_or_default();
+    fields.insert("ok".into(), error.is_unit().into());
     fields.insert("error".into(), error);
     fields.insert("id".into(), host.get("id").cloned().unwrap_or_default());
     fields.insert("host".into(), Dynamic::from_map(host.clone()));

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokio::sync::oneshot;
@@ -33,11 +33,20 @@ pub struct Options {
     pub boot_time: Duration,
     /// What goes wrong on purpose.
     pub faults: ec2::Faults,
+    /// How long to wait while another process has the project's sandbox open.
+    pub lock_wait: Duration,
 }
+
+/// How often a sandbox that another process has open is tried again.
+const INTERVAL: Duration = Duration::from_millis(50);
 
 impl Default for Options {
     fn default() -> Self {
-        Options { boot_time: Duration::from_millis(800), faults: ec2::Faults::default() }
+        Options {
+            boot_time: Duration::from_millis(800),
+            faults: ec2::Faults::default(),
+            lock_wait: Duration::ZERO,
+        }
     }
 }
 
@@ -70,7 +79,8 @@ impl Sandbox {
     ///
     /// # Errors
     /// `SandboxUnavailable` when this machine cannot isolate the hosts, with the reason;
-    /// [`Locked`](crate::Kind::Locked) when another process has it open;
+    /// [`Locked`](crate::Kind::Locked) when another process has it open, for longer than
+    /// [`Options::lock_wait`];
     /// [`Internal`](crate::Kind::Internal) when loopback addresses cannot be used.
     pub fn start(project: &Path) -> Result<Self> {
         Self::start_with(project, Options::default())
@@ -152,7 +162,7 @@ fn serve(
             boot_time: options.boot_time,
         });
         let settings = ec2::Options { faults: options.faults, ..ec2::Options::new(folder) };
-        match Endpoint::start(settings, machines).await {
+        match open(settings, machines, options.lock_wait).await {
             Ok(endpoint) => {
                 if ready.send(Ok(endpoint.url())).is_ok() {
                     // An error means that the owner is gone, which also ends it.
@@ -167,6 +177,19 @@ fn serve(
         hosts.shutdown().await;
     });
     runtime.shutdown_background();
+}
+
+/// Starts the endpoint, as soon as no other process has its files open.
+async fn open(settings: ec2::Options, machines: Arc<Fleet>, wait: Duration) -> Result<Endpoint> {
+    let begin = Instant::now();
+    loop {
+        match Endpoint::start(settings.clone(), Arc::clone(&machines) as Arc<dyn Machines>).await {
+            Err(error) if error.kind() == Kind::Locked && begin.elapsed() < wait => {
+                tokio::time::sleep(INTERVAL).await;
+            }
+            result => return result,
+        }
+    }
 }
 
 /// The instances of the endpoint as hosts.
@@ -232,7 +255,8 @@ fn private_folder(project: &Path) -> Result<PathBuf> {
         .map_err(|error| failed(&format!("make {}", folder.display()), error))?;
     let ignore = project.join(".spot").join(".gitignore");
     if !ignore.exists() {
-        std::fs::write(&ignore, "*\n").map_err(|error| failed(&format!("write {}", ignore.display()), error))?;
+        std::fs::write(&ignore, "*\n")
+            .map_err(|error| failed(&format!("write {}", ignore.display()), error))?;
     }
     Ok(folder)
 }
@@ -242,4 +266,29 @@ fn free_port() -> Result<u16> {
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
     let address = listener.and_then(|listener| listener.local_addr());
     Ok(address.map_err(|error| failed("find a free port", error))?.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_gets_the_sandbox_when_the_other_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Sandbox::start(folder.path()).unwrap();
+        assert_eq!(Sandbox::start(folder.path()).err().map(|error| error.kind()), Some(Kind::Locked));
+        let begin = Instant::now();
+        let start =
+            |lock_wait| Sandbox::start_with(folder.path(), Options { lock_wait, ..Options::default() });
+        let wait = Duration::from_millis(200);
+        let late = start(wait);
+        assert_eq!(late.err().map(|error| error.kind()), Some(Kind::Locked));
+        assert!(begin.elapsed() >= wait);
+        let patient = std::thread::scope(|scope| {
+            let second = scope.spawn(move || start(Duration::from_secs(60)).map(drop));
+            drop(first);
+            second.join().unwrap()
+        });
+        assert!(patient.is_ok(), "{patient:?}");
+    }
 }

@@ -10,6 +10,26 @@ use rhai::{Dynamic, Map};
 
 use crate::error::{Error, Result, nearest};
 
+/// Flags of every command, by their long names: the command line takes them before a recipe sees them.
+pub const RESERVED: [&str; 16] = [
+    "allow",
+    "answer",
+    "color",
+    "config",
+    "endpoint-url",
+    "help",
+    "json",
+    "lock-timeout",
+    "profile",
+    "project",
+    "quiet",
+    "region",
+    "sandbox",
+    "verbose",
+    "version",
+    "yes",
+];
+
 /// One declared argument of a recipe.
 #[derive(Debug, Clone)]
 pub struct Argument {
@@ -134,6 +154,22 @@ impl Given {
 }
 
 impl Argument {
+    /// Whether a command line can give it at all.
+    ///
+    /// # Errors
+    /// When every command has a flag of that name.
+    pub fn check_name(&self) -> Result<()> {
+        let flag = self.flag();
+        if self.positional || !RESERVED.contains(&flag.as_str()) {
+            return Ok(());
+        }
+        Err(Error::script(format!(
+            "args: `{}` cannot be given, --{flag} is an option of every command",
+            self.name
+        ))
+        .with_hint("choose another name; spot --help shows the options of every command"))
+    }
+
     /// The flag's name without dashes: underscores become dashes.
     pub fn flag(&self) -> String {
         self.name.replace('_', "-")
@@ -340,6 +376,19 @@ mod tests {
         );
         assert_eq!(message(&["--max-price", "nan"]), "--max-price: expected a number, found `nan`; -");
         assert!(message(&["-n"]).starts_with("recipe create has no flag `-n`"));
+    }
+
+    #[test]
+    fn a_flag_of_every_command_is_no_name_for_an_argument() {
+        let error = argument("lock_timeout", 3_i64).check_name().unwrap_err();
+        assert_eq!(
+            error.message(),
+            "args: `lock_timeout` cannot be given, --lock-timeout is an option of every command"
+        );
+        assert!(argument("regions", 3_i64).check_name().is_ok());
+        let mut words = argument("config", Dynamic::from_array(vec![]));
+        words.positional = true;
+        assert!(words.check_name().is_ok());
     }
 
     #[test]

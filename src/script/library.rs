@@ -104,13 +104,18 @@ impl Library {
         Library { project: project.into(), user }
     }
 
+    /// Whether a recipe is named by its path.
+    pub fn is_path(name: &str) -> bool {
+        name.contains('/') || name.ends_with(".rhai")
+    }
+
     /// Finds a recipe by path (it contains `/` or ends in `.rhai`) or by name.
     ///
     /// # Errors
     /// [`Usage`](crate::error::Kind::Usage) with the nearest name when there is none, and with the
     /// reason when a file cannot be read.
     pub fn recipe(&self, name: &str) -> Result<Script> {
-        if name.contains('/') || name.ends_with(".rhai") {
+        if Self::is_path(name) {
             return self.file(Path::new(name));
         }
         let recipes = self.recipes()?;

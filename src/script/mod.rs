@@ -5,10 +5,14 @@
 //! every [`Script`] knows its [`Origin`], and `spot list-recipes` and all errors name it.
 
 mod arguments;
+mod check;
 mod embedded;
 mod library;
 mod resolver;
 
+#[cfg(test)]
+pub use arguments::RESERVED;
 pub use arguments::{Argument, Given};
+pub use check::{Check, calls_args};
 pub use library::{Library, Origin, Script};
 pub use resolver::ProjectModules;

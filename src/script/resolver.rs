@@ -6,18 +6,27 @@ use std::path::{Component, Path, PathBuf};
 
 use rhai::{Engine, EvalAltResult, Module, ModuleResolver, Position, Scope, Shared};
 
+use super::check::Check;
 use super::library::{Origin, Script};
 
 /// Resolves imports to `.rhai` files inside one folder.
 #[derive(Debug, Clone)]
 pub struct ProjectModules {
     root: PathBuf,
+    check: Option<Check>,
 }
 
 impl ProjectModules {
     /// Modules inside `root`.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        ProjectModules { root: root.into() }
+        ProjectModules { root: root.into(), check: None }
+    }
+
+    /// Refuses modules that call functions which do not exist.
+    #[must_use]
+    pub fn checked(mut self, check: &Check) -> Self {
+        self.check = Some(check.clone());
+        self
     }
 
     fn locate(&self, path: &str) -> Result<PathBuf, String> {
@@ -56,6 +65,10 @@ impl ModuleResolver for ProjectModules {
         };
         let mut ast = engine.compile(script.source()).map_err(|error| wrap(error.into()))?;
         ast.set_source(script.origin.to_string());
+        let mistake = self.check.as_ref().and_then(|check| check.unknown_function(engine, &ast));
+        if let Some(mistake) = mistake {
+            return Err(wrap(mistake.thrown()));
+        }
         Module::eval_ast_as_new(Scope::new(), &ast, engine).map(Shared::new).map_err(wrap)
     }
 }
@@ -76,6 +89,11 @@ mod tests {
         engine.set_module_resolver(ProjectModules::new(&root));
         let hello = engine.eval::<String>("import \"lib/names\" as names; names::hello()").unwrap();
         assert_eq!(hello, "hi");
+        engine.set_module_resolver(ProjectModules::new(&root).checked(&Check::default()));
+        engine.eval::<()>("import \"lib/names\" as m;").unwrap();
+        std::fs::write(root.join("lib/wrong.rhai"), "fn hello() { prnt(1) }").unwrap();
+        let error = engine.eval::<()>("import \"lib/wrong\" as m;").unwrap_err();
+        assert!(error.to_string().contains("there is no function `prnt`"), "{error}");
         for path in ["../outside", "/etc/passwd", "link", "missing"] {
             let error = engine.eval::<()>(&format!("import \"{path}\" as m;")).unwrap_err();
             assert!(error.to_string().contains(path), "{error}");

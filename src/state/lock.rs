@@ -78,12 +78,14 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock, waiting for it up to `wait`; `on_wait` is told once whom it waits for.
+    /// Takes the lock, waiting for it up to `wait` and no longer than until `cancelled`; `on_wait` is
+    /// told once whom it waits for.
     pub(super) fn take(
         layout: &Layout,
         command: &str,
         wait: Duration,
         on_wait: &dyn Fn(&Holder),
+        cancelled: &dyn Fn() -> bool,
     ) -> Result<Self> {
         let path = layout.lock();
         let opened =
@@ -96,6 +98,9 @@ impl Lock {
                 Ok(()) => break,
                 Err(TryLockError::Error(e)) => return Err(layout.explain("cannot lock", &path, e)),
                 Err(TryLockError::WouldBlock) => {}
+            }
+            if cancelled() {
+                return Err(Error::interrupted());
             }
             let waited = begin.elapsed();
             if waited >= LEAST_WAIT {

@@ -14,10 +14,12 @@ use super::lock::{self, Holder, Lock};
 use super::replay::Tail;
 use super::writer::Inner;
 use super::{Document, Writer};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 const TORN: &str = "the last line of .spot/journal.jsonl was incomplete and was left out: its write was \
                     interrupted before anything relied on it";
+/// How soon somebody who waits for another thread's writer notices that this was cancelled.
+const SLICE: Duration = Duration::from_millis(50);
 /// The name part of a project's id is at most this long.
 const LONGEST_NAME: usize = 32;
 
@@ -96,10 +98,27 @@ impl Store {
     /// [`Kind::Locked`](crate::error::Kind::Locked) naming the holder; or what [`read`](Self::read)
     /// reports; or the project's files cannot be created.
     pub fn writer(&self, command: &str, wait: Duration, on_wait: &dyn Fn(&Holder)) -> Result<Writer> {
-        if let Some(inner) = self.shared.claim(command, wait)? {
+        self.writer_unless(command, wait, on_wait, &|| false)
+    }
+
+    /// Like [`writer`](Self::writer), and gives up waiting as soon as `cancelled` says so.
+    ///
+    /// # Errors
+    /// As there; [`Kind::Interrupted`](crate::error::Kind::Interrupted) when it was cancelled.
+    pub fn writer_unless(
+        &self,
+        command: &str,
+        wait: Duration,
+        on_wait: &dyn Fn(&Holder),
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Writer> {
+        let begin = Instant::now();
+        if let Some(inner) = self.shared.claim_unless(command, wait, cancelled)? {
             return Ok(Writer::of(inner));
         }
-        let lock = self.shared.lock(command, wait, on_wait);
+        // What was waited for another thread counts: many threads must not wait one after the other.
+        let left = wait.saturating_sub(begin.elapsed());
+        let lock = self.shared.lock_unless(command, left, on_wait, cancelled);
         match lock.and_then(|lock| self.open_writer(lock)) {
             Ok(inner) => {
                 self.shared.lock_slot().writer = Arc::downgrade(&inner);
@@ -156,6 +175,15 @@ impl Shared {
     /// The writer that this process has; or `None`, and then the caller is the one to take the lock,
     /// and must call [`release`](Self::release) if that fails.
     pub(super) fn claim(&self, command: &str, wait: Duration) -> Result<Option<Arc<Inner>>> {
+        self.claim_unless(command, wait, &|| false)
+    }
+
+    fn claim_unless(
+        &self,
+        command: &str,
+        wait: Duration,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Option<Arc<Inner>>> {
         // A writer that is being dropped folds the journal first, which nobody should have to foresee.
         let (begin, patience) = (Instant::now(), wait.max(Duration::from_secs(10)));
         let mut slot = self.lock_slot();
@@ -168,7 +196,10 @@ impl Shared {
                 slot.taken = true;
                 return Ok(None);
             }
-            let left = patience.saturating_sub(begin.elapsed());
+            if cancelled() {
+                return Err(Error::interrupted());
+            }
+            let left = patience.saturating_sub(begin.elapsed()).min(SLICE);
             if left.is_zero() {
                 return Err(Holder::here(command).refusal(&self.layout));
             }
@@ -178,8 +209,18 @@ impl Shared {
 
     /// Takes the operating system's lock.
     pub(super) fn lock(&self, command: &str, wait: Duration, on_wait: &dyn Fn(&Holder)) -> Result<Lock> {
+        self.lock_unless(command, wait, on_wait, &|| false)
+    }
+
+    fn lock_unless(
+        &self,
+        command: &str,
+        wait: Duration,
+        on_wait: &dyn Fn(&Holder),
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Lock> {
         self.layout.prepare(self.disk.as_ref())?;
-        let lock = Lock::take(&self.layout, command, wait, on_wait)?;
+        let lock = Lock::take(&self.layout, command, wait, on_wait, cancelled)?;
         let path = self.layout.lock();
         let tightened = self.disk.tighten(&path, 0o600);
         tightened.map_err(|e| self.layout.explain("cannot make private", &path, e))?;
@@ -223,6 +264,7 @@ mod tests {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
     use std::path::PathBuf;
     use std::process::{Child, Command, Stdio};
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
     use crate::error::Kind;
@@ -471,6 +513,29 @@ mod tests {
         for id in acknowledged() {
             assert!(writer.instance(&id).is_some(), "{id} was acknowledged and is gone");
         }
+    }
+
+    #[test]
+    fn who_is_interrupted_waits_no_longer() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = write_now(&Store::open(dir.path()));
+        let store = Store::open(dir.path());
+        let interrupted = AtomicBool::new(false);
+        let begin = Instant::now();
+        let wait = |told: &dyn Fn(&Holder)| {
+            let cancelled = || interrupted.load(Ordering::Relaxed);
+            store.writer_unless("second", Duration::from_secs(60), told, &cancelled).map(drop)
+        };
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| wait(&|_| {}));
+            let error = wait(&|_| interrupted.store(true, Ordering::Relaxed)).unwrap_err();
+            assert_eq!(error.kind(), Kind::Interrupted);
+            interrupted.store(true, Ordering::Relaxed);
+            assert_eq!(other.join().unwrap().unwrap_err().kind(), Kind::Interrupted);
+        });
+        assert!(begin.elapsed() < Duration::from_secs(30));
+        first.close().unwrap();
+        assert!(store.writer("third", Duration::from_secs(10), &|_| {}).is_ok());
     }
 
     #[test]

@@ -57,9 +57,14 @@ where
 
 fn build(action: &str, region: &str, name: &str, code: &str, message: &str, passing: bool) -> Error {
     let kind = if code == codes::REQUEST_TIMEOUT { Kind::Timeout } else { Kind::Aws };
-    let error = Error::new(kind, format!("{name} in {region}: {message}"))
-        .with_code(code)
-        .retryable(passing || codes::classify(code) == Class::Retryable);
+    // EC2 refuses for want of capacity with the status 500: what the code says counts for more.
+    let retryable = match codes::classify(code) {
+        Class::Retryable => true,
+        Class::Terminal => passing,
+        Class::Capacity | Class::Quota | Class::Gone => false,
+    };
+    let error =
+        Error::new(kind, format!("{name} in {region}: {message}")).with_code(code).retryable(retryable);
     match codes::hint(code, action, region) {
         Some(hint) => error.with_hint(hint),
         None => error,
@@ -178,5 +183,13 @@ mod tests {
         assert_eq!(codes::classify(code_of_status(503)), Class::Retryable);
         assert_eq!(codes::classify(code_of_status(403)), Class::Terminal);
         assert!(build("ec2:X", "r", "X", code_of_status(502), "", true).is_retryable());
+    }
+
+    #[test]
+    fn a_pool_without_capacity_is_not_asked_again_whatever_the_status() {
+        assert!(
+            !build("ec2:RunInstances", "r", "X", "InsufficientInstanceCapacity", "", true).is_retryable()
+        );
+        assert!(build("ec2:RunInstances", "r", "X", "SomethingNew", "", true).is_retryable());
     }
 }

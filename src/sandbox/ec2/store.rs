@@ -4,9 +4,14 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::model::cloud::{Cloud, VERSION};
 use crate::error::{Error, Kind, Result};
+
+/// How long a lock may outlive the process or the sandbox that held it: a child that was forked a
+/// moment before shares it until it becomes its own program.
+const LINGERING: Duration = Duration::from_secs(1);
 
 /// The folder of a cloud, held by this process alone.
 #[derive(Debug)]
@@ -34,11 +39,10 @@ impl Store {
             .mode(0o600)
             .open(folder.join("cloud.lock"))
             .map_err(|error| failed("lock", error))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(in_use(folder)),
-            Err(TryLockError::Error(error)) => return Err(failed("lock", error)),
-        }
+        take(&lock).map_err(|error| match error {
+            TryLockError::WouldBlock => in_use(folder),
+            TryLockError::Error(error) => failed("lock", error),
+        })?;
         let store = Store { folder: folder.to_owned(), _lock: lock };
         let cloud = store.load()?;
         Ok((store, cloud))
@@ -83,6 +87,19 @@ impl Store {
         file.write_all(bytes).map_err(failed)?;
         file.persist(&path).map_err(|error| failed(error.error))?;
         Ok(())
+    }
+}
+
+/// Takes a lock, also one that is just being given up.
+fn take(lock: &File) -> std::result::Result<(), TryLockError> {
+    let deadline = Instant::now() + LINGERING;
+    loop {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            result => return result,
+        }
     }
 }
 
