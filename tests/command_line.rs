@@ -6,6 +6,7 @@ use crate::spot::Spot;
 fn version_and_help() {
     let spot = Spot::new();
     let version = spot.run(&["--version"]).expect(0);
+    assert!(spot.run(&["run", "--help"]).expect(0).stdout.contains("FILE|NAME"));
     assert_eq!(version.stdout, format!("spot {}\n", env!("CARGO_PKG_VERSION")));
     let help = spot.run(&["--help"]).expect(0).stdout;
     for word in ["create", "destroy", "list-recipes", "eject", "repl", "Exit codes", "--sandbox", "130"] {
@@ -187,5 +188,5 @@ fn init_lays_out_a_project_that_loads() {
     }
     spot.run(&["--project", "demo", "create", "--help"]).expect(0);
     let again = spot.run(&["init", "demo"]).expect(0);
-    assert!(again.stderr.contains("is kept"), "{}", again.all());
+    assert!(again.stderr.contains("kept spot.toml"), "{}", again.all());
 }

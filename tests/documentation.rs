@@ -117,7 +117,7 @@ fn the_readme_works_as_written() {
 fn links_in_the_documents_lead_somewhere() {
     let mut broken = Vec::new();
     for file in
-        ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/benchmarks.md", "docs/configuration.md"]
+        ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/benchmarks.md", "docs/configuration.md", "docs/recipes.md"]
     {
         let path = root().join(file);
         let text = std::fs::read_to_string(&path).unwrap();

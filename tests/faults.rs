@@ -151,13 +151,13 @@ fn create_killed_under_a_living_cloud_at(record: usize, lost_answers: f64) {
 
 #[test]
 fn destroy_removes_what_a_create_killed_at_any_record_made() {
-    at_each((0..90).step_by(13), create_killed_at);
-    at_each((0..90).step_by(18), |record| create_killed_under_a_living_cloud_at(record, 0.1));
+    at_each((0..90).step_by(22), create_killed_at);
+    at_each((0..90).step_by(30), |record| create_killed_under_a_living_cloud_at(record, 0.1));
 }
 
 #[test]
 fn destroy_completes_a_destroy_killed_at_any_record() {
-    at_each((0..60).step_by(15), destroy_killed_at);
+    at_each((0..60).step_by(20), destroy_killed_at);
 }
 
 #[test]
@@ -197,10 +197,10 @@ fn interrupted_at(record: usize, times: usize, command: &[&str]) {
 
 #[test]
 fn control_c_at_any_record_keeps_state_and_cloud_together() {
-    at_each((1..80).step_by(19), |record| interrupted_at(record, 1, CREATE));
-    at_each((1..80).step_by(26), |record| interrupted_at(record, 2, CREATE));
-    at_each((1..60).step_by(26), |record| interrupted_at(record, 1, DESTROY));
-    at_each((1..60).step_by(26), |record| interrupted_at(record, 2, DESTROY));
+    at_each((1..80).step_by(39), |record| interrupted_at(record, 1, CREATE));
+    at_each((1..80).step_by(39), |record| interrupted_at(record, 2, CREATE));
+    at_each((1..60).step_by(29), |record| interrupted_at(record, 1, DESTROY));
+    at_each((1..60).step_by(29), |record| interrupted_at(record, 2, DESTROY));
 }
 
 #[test]

@@ -144,6 +144,13 @@ fn run(cli: &Cli, words: &[String], ui: &Arc<dyn Ui>) -> Result<u8, Failure> {
 /// which the recipe's own flags would otherwise swallow.
 fn parse(argv: &[OsString]) -> Result<(Cli, Vec<String>), clap::Error> {
     let command = || Cli::command().after_help(after_help(argv));
+    // `--help` after a recipe is the recipe's; without one it is the command's own.
+    if let [program, run, help] = argv
+        && run == "run"
+        && (help == "--help" || help == "-h")
+    {
+        command().try_get_matches_from([program.clone(), "help".into(), run.clone()])?;
+    }
     let cli = Cli::from_arg_matches(&command().try_get_matches_from(argv)?)?;
     let words = match &cli.command {
         Command::Run { words, .. } => recipe_words(argv, words),
