@@ -175,11 +175,14 @@ fn interrupted_at(record: usize, times: usize, command: &[&str]) {
     if command != CREATE {
         spot.sandbox(CREATE).expect(0);
     }
-    let child = until_record(&spot, &[&["--sandbox"], command].concat(), record);
+    let mut child = until_record(&spot, &[&["--sandbox"], command].concat(), record);
     let started = Instant::now();
     for _ in 0..times {
-        // It may have ended by itself meanwhile.
-        let _ = kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGINT);
+        // A child that has ended and been waited for has no process id any more: it may be another's.
+        if child.try_wait().unwrap().is_some() {
+            break;
+        }
+        kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGINT).unwrap();
         std::thread::sleep(Duration::from_millis(20));
     }
     let output = child.wait_with_output().unwrap();
