@@ -100,8 +100,11 @@ impl Failure {
         calls.reverse();
         let source = source_frame(context, &origin, inner.position());
         let mut told = error_of(error);
-        // A mistake in the configuration has its own place; where it was loaded says nothing.
-        if told.kind() == Kind::Config {
+        // A mistake in the configuration has its own place, an interrupt has none, and a flag that was
+        // wrong has nothing to do with the text of a built-in recipe.
+        let built_in = origin.starts_with("embedded ");
+        if matches!(told.kind(), Kind::Config | Kind::Interrupted) || (built_in && told.kind() == Kind::Usage)
+        {
             return told.into();
         }
         if let Some(near) = missing_name(inner).and_then(|name| context.similar_word(name)) {

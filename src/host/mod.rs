@@ -302,7 +302,7 @@ impl Host {
                 remaining.len(),
                 failure.remaining.join(", ")
             ),
-            hint: Some("spot list shows them, spot destroy removes them".to_owned()),
+            hint: Some(format!("'{0} list' shows them, '{0} destroy' removes them", self.context.called())),
         });
     }
 }
