@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 const IMPORTS: &[(&str, &[&str])] = &[
     ("cli", &["host", "script", "sandbox", "ui"]),
     ("host", &["native", "script", "cloud", "sandbox", "ui"]),
-    ("native", &["cloud", "config", "host", "script", "ssh", "state", "ui"]),
+    ("native", &["cloud", "config", "script", "ssh", "state", "ui"]),
     ("script", &[]),
     ("cloud", &[]),
     ("config", &[]),

@@ -55,7 +55,10 @@ fn control_c_ends_in_good_order_and_says_what_exists() {
     let output = create.wait_with_output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(130), "{stderr}");
-    assert!(stderr.contains("instances of this run exist") && stderr.contains("spot --sandbox destroy"), "{stderr}");
+    assert!(
+        stderr.contains("instances of this run exist") && stderr.contains("spot --sandbox destroy"),
+        "{stderr}"
+    );
 
     let known = spot.instances(".spot/sandbox").len();
     assert_eq!(alive(&spot), known, "state and cloud disagree");

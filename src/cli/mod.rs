@@ -210,11 +210,6 @@ fn after_help(argv: &[OsString]) -> String {
     format!("Recipes (spot NAME --help shows the flags of one):\n{lines}\n{EXIT_CODES}")
 }
 
-/// A usage error for something that the command line asks for and cannot have.
-fn usage(message: impl Into<String>) -> Failure {
-    Error::usage(message).into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::interrupt;
 use super::options::Options;
-use super::{interrupt, usage};
 use crate::error::{Error, nearest};
 use crate::host::{Description, Failure};
 use crate::script::Library;
@@ -44,7 +44,7 @@ pub(super) fn run(
     let own = words.iter().take_while(|word| *word != "--");
     if own.clone().any(|word| word == "--help" || word == "-h") {
         if words.len() > 1 {
-            return Err(usage(format!("--help stands alone: spot {recipe} --help")));
+            return Err(Error::usage(format!("--help stands alone: spot {recipe} --help")).into());
         }
         let description = options.host(Arc::clone(ui), None)?.build()?.describe(recipe)?;
         ui.emit(Event::Data(Value::from(help(&description).trim_end())));

@@ -91,7 +91,7 @@ fn submit(session: &mut Session<'_>, text: &str, ui: &Arc<dyn Ui>) -> Option<boo
     match session.submit(text) {
         Ok(Submission::Incomplete) => return Some(false),
         Ok(Submission::Value(value)) if value.is_unit() => {}
-        Ok(Submission::Value(value)) => ui.emit(Event::Data(crate::host::json(&value))),
+        Ok(Submission::Value(value)) => ui.emit(Event::Data(crate::host::to_json(&value))),
         Err(failure) => ui.emit(Event::Error(Box::new(failure.shown()))),
     }
     Some(true)

@@ -19,6 +19,7 @@ pub use session::{Session, Submission};
 
 use crate::error::{Error, Result};
 use crate::native::Context;
+pub(crate) use crate::native::to_json;
 use crate::script::{Argument, Given, Library, Script, calls_args};
 use crate::ui::{Event, Level};
 
@@ -146,7 +147,7 @@ impl Host {
             seconds,
             timeline: timeline.clone(),
         });
-        let value = json(&result?);
+        let value = to_json(&result?);
         Ok(Outcome { value, seconds, timeline })
     }
 
@@ -312,9 +313,4 @@ impl Drop for Host {
         // A session may have left sessions and the lock open; there is nobody to tell of a failure.
         let _ = self.context.settle();
     }
-}
-
-/// A script value as JSON; what has no JSON form becomes its text.
-pub(crate) fn json(value: &Dynamic) -> Value {
-    serde_json::to_value(value).unwrap_or_else(|_| Value::from(value.to_string()))
 }

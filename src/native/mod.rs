@@ -25,6 +25,7 @@ use rhai::{Engine, Module, Shared, exported_module};
 
 pub(crate) use context::{Context, Place};
 pub(crate) use recipe::error_of;
+pub(crate) use thrown::to_json;
 
 /// Names and modules of all namespaces, in the order of the reference.
 pub(crate) fn namespaces() -> Vec<(&'static str, Shared<Module>)> {

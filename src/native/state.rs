@@ -1,9 +1,14 @@
 //! What the project has made.
 
 use rhai::plugin::*;
-use rhai::{Dynamic, Map};
+use rhai::{Array, Dynamic, Map};
+use serde_json::{Value, json};
 
-use super::thrown::to_value;
+use super::Context;
+use super::record::{from_cloud, with_parts};
+use super::thrown::{Answer, answer, to_json, to_value};
+use crate::cloud::ResourceKind;
+use crate::error::{Error, Result};
 use crate::state::{Instance, Outcome};
 
 /// The fields that every instance has for scripts, `()` where nothing is known: a property that is
@@ -41,13 +46,6 @@ pub(crate) fn instance_value(instance: &Instance) -> Result<Dynamic> {
     }
     Ok(Dynamic::from_map(map))
 }
-use crate::cloud::ResourceKind;
-use crate::error::{Error, Result};
-use crate::native::Context;
-use crate::native::record::{from_cloud, with_parts};
-use crate::native::thrown::{Answer, answer};
-use rhai::Array;
-use serde_json::{Value, json};
 
 /// What the project has made: instances, networks, and values of your own.
 #[export_module]
@@ -105,8 +103,7 @@ pub mod state {
     pub fn update(call: NativeCallContext, instance: Dynamic, fields: Map) -> Answer {
         answer(&call, |spot| {
             let id = id_of(&instance)?;
-            let fields =
-                fields.iter().map(|(key, value)| (key.to_string(), crate::host::json(value))).collect();
+            let fields = fields.iter().map(|(key, value)| (key.to_string(), to_json(value))).collect();
             spot.writer()?.update(&id, fields)
         })
     }
@@ -140,7 +137,7 @@ pub mod state {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn set(call: NativeCallContext, key: &str, value: Dynamic) -> Answer {
-        answer(&call, |spot| spot.writer()?.set(key, crate::host::json(&value)))
+        answer(&call, |spot| spot.writer()?.set(key, to_json(&value)))
     }
 
     /// The networks that the project uses: `region`, `vpc_id`, `subnet_ids`, `security_group_id`,

@@ -34,6 +34,11 @@ pub(crate) fn to_value<T: Serialize>(value: &T) -> Result<Dynamic> {
         .map_err(|error| Error::internal(format!("a result could not be given to the script: {error}")))
 }
 
+/// A script value as JSON; what has no JSON form becomes its text.
+pub(crate) fn to_json(value: &Dynamic) -> serde_json::Value {
+    serde_json::to_value(value).unwrap_or_else(|_| serde_json::Value::from(value.to_string()))
+}
+
 /// The object that a script catches.
 pub(crate) fn error_value(error: &Error) -> Map {
     let text = |text: Option<&str>| text.map_or(Dynamic::UNIT, |text| Dynamic::from(text.to_owned()));
