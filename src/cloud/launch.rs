@@ -47,6 +47,110 @@ impl Pool {
     }
 }
 
+/// How the pool is chosen for each instance.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strategy {
+    /// EC2 chooses among all pools at once: those least likely to be interrupted, and of them the
+    /// cheapest. What AWS recommends for spot.
+    #[default]
+    PriceCapacityOptimized,
+    /// EC2 chooses among all pools at once: those with the most spare capacity, at any price.
+    CapacityOptimized,
+    /// EC2 chooses among all pools at once: the cheapest, which are interrupted most.
+    LowestPrice,
+    /// One pool after the other, in their order.
+    Ordered,
+}
+
+impl Strategy {
+    /// All of them, the recommended one first.
+    pub const ALL: [Strategy; 4] = [
+        Strategy::PriceCapacityOptimized,
+        Strategy::CapacityOptimized,
+        Strategy::LowestPrice,
+        Strategy::Ordered,
+    ];
+
+    /// EC2's word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Strategy::PriceCapacityOptimized => "price-capacity-optimized",
+            Strategy::CapacityOptimized => "capacity-optimized",
+            Strategy::LowestPrice => "lowest-price",
+            Strategy::Ordered => "ordered",
+        }
+    }
+}
+
+impl std::str::FromStr for Strategy {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let words = Strategy::ALL.map(Strategy::as_str);
+        Strategy::ALL.into_iter().find(|strategy| strategy.as_str() == text).ok_or_else(|| {
+            let error = Error::usage(format!(
+                "there is no launch strategy `{text}`, expected {} or {}",
+                words[..3].join(", "),
+                words[3]
+            ));
+            match crate::error::nearest(text, words) {
+                Some(near) => error.with_hint(format!("did you mean `{near}`?")),
+                None => error,
+            }
+        })
+    }
+}
+
+/// The root volume of each instance (gp3). What is absent is as EC2 or the image has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Disk {
+    /// The size in GiB.
+    pub size_gb: Option<u32>,
+    /// Operations in a second, 3,000 to 80,000.
+    pub iops: Option<u32>,
+    /// MiB in a second, 125 to 2,000.
+    pub throughput: Option<u32>,
+    /// Whether it is encrypted, with the account's default key unless `kms_key` names another.
+    pub encrypted: Option<bool>,
+    /// The key that encrypts it: an id, an alias or an ARN.
+    pub kms_key: Option<String>,
+}
+
+impl Disk {
+    /// Refuses what gp3 volumes cannot be (EC2 user guide, "General Purpose SSD volumes").
+    pub fn validate(&self) -> Result<()> {
+        let within = |what: &str, value: Option<u32>, least: u32, most: u32| match value {
+            Some(value) if !(least..=most).contains(&value) => Err(Error::usage(format!(
+                "a disk with {what} of {value} is impossible, expected {least} to {most}"
+            ))),
+            _ => Ok(()),
+        };
+        within("a size in GiB", self.size_gb, 1, 65_536)?;
+        within("iops", self.iops, 3_000, 80_000)?;
+        within("a throughput in MiB/s", self.throughput, 125, 2_000)?;
+        if self.kms_key.is_some() && self.encrypted == Some(false) {
+            return Err(Error::usage("a disk with a `kms_key` is encrypted, but `encrypted` is false"));
+        }
+        Ok(())
+    }
+
+    /// Whether anything is asked of it.
+    pub fn is_default(&self) -> bool {
+        *self == Disk::default()
+    }
+}
+
+/// How many of the instances are paid for in which way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shares {
+    /// At the spot price.
+    pub spot: u32,
+    /// At the list price.
+    pub on_demand: u32,
+}
+
 /// Instances to launch in one region.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LaunchRequest {
@@ -60,11 +164,28 @@ pub struct LaunchRequest {
     pub image: Image,
     /// How they are paid for.
     pub market: Market,
+    /// With the spot market: how many are on-demand all the same, before any is spot.
+    pub on_demand_base: u32,
+    /// With the spot market: how many of a hundred of the others are spot; the rest is on-demand.
+    /// Absent: all.
+    pub spot_percent: Option<u8>,
+    /// With the spot market: whether what no spot pool gives is launched on-demand.
+    pub on_demand_fallback: bool,
+    /// How a pool is chosen.
+    pub strategy: Strategy,
     /// The most that a spot instance may cost, in US dollars for an hour; EC2's own limit is the
     /// on-demand price.
     pub max_price: Option<f64>,
-    /// The size of the root volume (gp3) in GiB; the image's own size when absent.
-    pub disk_gb: Option<u32>,
+    /// The root volume.
+    pub disk: Disk,
+    /// The IAM instance profile, by name or ARN, whose role programs on the instance get.
+    pub instance_profile: Option<String>,
+    /// The placement group, by name.
+    pub placement_group: Option<String>,
+    /// The VPC of the subnets, if known, for the records of instances.
+    pub vpc_id: Option<String>,
+    /// Whether they get an IPv6 address; the subnets must have a range.
+    pub ipv6: bool,
     /// The security group.
     pub security_group_id: String,
     /// Whether they get a public IPv4 address.
@@ -86,6 +207,20 @@ pub struct LaunchRequest {
 }
 
 impl LaunchRequest {
+    /// How many instances are spot and how many on-demand: the base first, then the percentage of
+    /// the rest, rounded in favour of spot.
+    pub fn shares(&self) -> Shares {
+        if self.market == Market::OnDemand {
+            return Shares { spot: 0, on_demand: self.count };
+        }
+        let base = self.on_demand_base.min(self.count);
+        let rest = self.count - base;
+        let percent = u64::from(self.spot_percent.unwrap_or(100).min(100));
+        let on_demand = u64::from(rest) * (100 - percent) / 100;
+        let on_demand = base + u32::try_from(on_demand).unwrap_or(rest);
+        Shares { spot: self.count - on_demand, on_demand }
+    }
+
     /// Refuses what EC2 would refuse, before anything is created.
     pub fn validate(&self) -> Result<()> {
         if self.count == 0 {
@@ -110,6 +245,14 @@ impl LaunchRequest {
                 "the launch names no project, so its instances could not be found again",
             ));
         }
+        self.disk.validate()?;
+        if let Some(percent) = self.spot_percent
+            && percent > 100
+        {
+            return Err(Error::usage(format!(
+                "a spot share of {percent} % is impossible, expected 0 to 100"
+            )));
+        }
         for image in self.pools.iter().filter_map(|pool| pool.image.as_ref()).chain([&self.image]) {
             self.fits(image)?;
         }
@@ -117,7 +260,7 @@ impl LaunchRequest {
     }
 
     fn fits(&self, image: &Image) -> Result<()> {
-        match (self.disk_gb, image.minimum_disk_gb) {
+        match (self.disk.size_gb, image.minimum_disk_gb) {
             (Some(asked), Some(needed)) if i64::from(asked) < i64::from(needed) => {
                 Err(Error::usage(format!(
                     "a disk of {asked} GiB is too small for the image {} ({}), which needs {needed} GiB",
@@ -137,6 +280,9 @@ pub struct Refusal {
     /// The instance type.
     #[serde(rename = "type")]
     pub instance_type: String,
+    /// How it would have been paid for.
+    #[serde(default)]
+    pub market: Market,
     /// The error code.
     pub code: String,
     /// The cloud's words.
@@ -220,8 +366,48 @@ mod tests {
         assert!(LaunchRequest { max_price: Some(f64::NAN), ..request() }.validate().is_err());
         assert!(LaunchRequest { project: String::new(), ..request() }.validate().is_err());
         let image = Image { minimum_disk_gb: Some(30), ..Image::default() };
-        let error = LaunchRequest { disk_gb: Some(8), image, ..request() }.validate().unwrap_err();
+        let error = LaunchRequest { disk: Disk { size_gb: Some(8), ..Disk::default() }, image, ..request() }
+            .validate()
+            .unwrap_err();
         assert!(error.message().contains("30 GiB"), "{error}");
+    }
+
+    #[test]
+    fn the_base_is_on_demand_and_the_percentage_is_of_the_rest() {
+        let shares = |count, base, percent| {
+            let mixed = LaunchRequest {
+                count,
+                on_demand_base: base,
+                spot_percent: percent,
+                ..LaunchRequest::default()
+            };
+            let shares = mixed.shares();
+            assert_eq!(shares.spot + shares.on_demand, count);
+            shares.on_demand
+        };
+        assert_eq!(shares(10, 0, None), 0);
+        assert_eq!(shares(10, 2, None), 2);
+        assert_eq!(shares(10, 2, Some(50)), 6);
+        assert_eq!(shares(3, 0, Some(50)), 1);
+        assert_eq!(shares(2, 5, Some(0)), 2);
+        let listed = LaunchRequest { count: 4, market: Market::OnDemand, ..LaunchRequest::default() };
+        assert_eq!(listed.shares(), Shares { spot: 0, on_demand: 4 });
+    }
+
+    #[test]
+    fn impossible_disks_and_unknown_strategies_are_refused() {
+        let disk = |disk: Disk| disk.validate().is_ok();
+        assert!(disk(Disk {
+            size_gb: Some(100),
+            iops: Some(4000),
+            throughput: Some(250),
+            ..Disk::default()
+        }));
+        assert!(!disk(Disk { iops: Some(100), ..Disk::default() }));
+        assert!(!disk(Disk { throughput: Some(5000), ..Disk::default() }));
+        assert!(!disk(Disk { kms_key: Some("k".into()), encrypted: Some(false), ..Disk::default() }));
+        let error = "lowest-prise".parse::<Strategy>().unwrap_err();
+        assert!(error.hint().is_some_and(|hint| hint.contains("lowest-price")), "{error:?}");
     }
 
     #[test]

@@ -31,7 +31,9 @@ pub use cidr::Cidr;
 pub use endpoint::{Endpoint, Keys, Settings};
 pub use image::{Image, ImageQuery, ImageSource, UbuntuRelease};
 pub use instance::{Instance, InstanceFilter, InstanceState, Market, Outcome, Termination, Until};
-pub use launch::{Launch, LaunchRequest, Pool, Refusal, USER_DATA_LIMIT, pack_user_data};
+pub use launch::{
+    Disk, Launch, LaunchRequest, Pool, Refusal, Shares, Strategy, USER_DATA_LIMIT, pack_user_data,
+};
 pub use network::{
     Ingress, Network, NetworkRequest, Owned, Ports, Removed, ResourceKind, Subnet, group_name,
 };

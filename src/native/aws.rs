@@ -1,8 +1,8 @@
 //! Instances and networks in the cloud.
 
 use crate::cloud::{
-    Architecture, Cloud, Image, ImageQuery, Instance, InstanceFilter, LaunchRequest, Market, Network,
-    NetworkRequest, Offering, Outcome, Owner, Pool, Ports, Price, Refusal, Subnet, Until,
+    Architecture, Cloud, Disk, Image, ImageQuery, Instance, InstanceFilter, LaunchRequest, Market, Network,
+    NetworkRequest, Offering, Outcome, Owner, Pool, Ports, Price, Refusal, Strategy, Subnet, Until,
 };
 use crate::error::{Error, Kind, Result, nearest};
 use crate::native::Context;
@@ -233,6 +233,7 @@ pub mod aws {
         #[derive(Deserialize)]
         struct Group {
             security_group_id: String,
+            vpc_id: String,
         }
         answer(&call, |spot| {
             let project = project(spot)?;
@@ -255,7 +256,15 @@ pub mod aws {
                     image: first,
                     market: market(&options.or("market", "spot".to_owned())?)?,
                     max_price: options.optional("max_price")?,
-                    disk_gb: options.optional("disk_gb")?,
+                    disk: disk(options)?,
+                    on_demand_base: options.or("on_demand_base", 0)?,
+                    spot_percent: options.optional("spot_percent")?,
+                    on_demand_fallback: options.or("on_demand_fallback", false)?,
+                    strategy: options.or("strategy", Strategy::default().as_str().to_owned())?.parse()?,
+                    instance_profile: options.optional("instance_profile")?,
+                    placement_group: options.optional("placement_group")?,
+                    vpc_id: Some(group.vpc_id),
+                    ipv6: options.or("ipv6", false)?,
                     security_group_id: group.security_group_id,
                     public_ip: options.or("public_ip", true)?,
                     user_data: options.optional::<String>("user_data")?.map(String::into_bytes),
@@ -685,6 +694,16 @@ fn ports(options: Vec<PortOption>) -> Result<Vec<Ports>> {
         Some(wrong) => Err(Error::script(format!("there are no ports {}-{}", wrong.from, wrong.to))),
         None => Ok(ports),
     }
+}
+
+/// The root volume: `disk_gb` alone, or a map `disk` with everything.
+fn disk(options: &mut Options) -> Result<Disk> {
+    let size: Option<u32> = options.optional("disk_gb")?;
+    let disk: Option<Disk> = options.optional("disk")?;
+    let mut disk = disk.unwrap_or_default();
+    disk.size_gb = disk.size_gb.or(size);
+    disk.validate()?;
+    Ok(disk)
 }
 
 fn market(text: &str) -> Result<Market> {

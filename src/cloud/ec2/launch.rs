@@ -1,31 +1,54 @@
-//! Launching: pool after pool, keeping whatever came.
+//! Launching: which pools are asked, in which order, until there are enough; whatever came is kept.
 
-use aws_sdk_ec2::Client;
-use aws_sdk_ec2::error::SdkError;
-use aws_sdk_ec2::operation::run_instances::builders::RunInstancesFluentBuilder;
-use aws_sdk_ec2::operation::run_instances::{RunInstancesError, RunInstancesOutput};
-use aws_sdk_ec2::types::{
-    BlockDeviceMapping, EbsBlockDevice, HttpTokensState, InstanceInterruptionBehavior,
-    InstanceMarketOptionsRequest, InstanceMetadataEndpointState, InstanceMetadataOptionsRequest,
-    InstanceNetworkInterfaceSpecification, MarketType, ResourceType, SpotInstanceType, SpotMarketOptions,
-    VolumeType,
-};
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use std::collections::BTreeSet;
+use std::future::Future;
+
 use base64::Engine;
-use serde_json::json;
+use futures::future::join;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
 
 use super::Ec2;
-use super::convert::{instance, tag_specification};
 use super::mutation::{Lost, close, settling, token_filters};
 use crate::cloud::codes::{self, Class};
 use crate::cloud::{
-    Instance, Intent, Launch, LaunchRequest, Market, Owner, Pool, Record, Refusal, Tags, pack_user_data, tags,
+    Image, Instance, Intent, Launch, LaunchRequest, Market, Owner, Pool, Record, Refusal, Strategy, Tags,
+    pack_user_data, tags,
 };
 use crate::error::{Error, Result};
 
 /// Where the root volume of an image is that does not say so itself.
-const USUAL_ROOT_DEVICE: &str = "/dev/sda1";
+pub(super) const USUAL_ROOT_DEVICE: &str = "/dev/sda1";
+
+/// What all orders of a launch have in common.
+pub(super) struct Blueprint<'a> {
+    pub(super) request: &'a LaunchRequest,
+    /// As EC2 takes it: packed and in base64.
+    pub(super) user_data: Option<String>,
+    /// Sets the tokens of this launch apart from those of any other.
+    seed: u128,
+}
+
+/// Instances of one market that are to be launched.
+struct Ask<'a> {
+    blueprint: &'a Blueprint<'a>,
+    market: Market,
+    count: u32,
+    /// The launch template, when EC2 is to choose the pool.
+    template: Option<&'a str>,
+    /// Tells the orders of this launch apart; the fallback goes on where the first ask ended.
+    first_number: u32,
+}
+
+/// What an order brought, and why not more.
+#[derive(Default)]
+pub(super) struct Brought {
+    pub(super) instances: Vec<Instance>,
+    pub(super) refusals: Vec<Refusal>,
+    /// What makes further orders useless; with instances: their record could not be written.
+    pub(super) error: Option<Error>,
+}
 
 impl Ec2 {
     pub(super) async fn launch_in_pools(
@@ -34,251 +57,311 @@ impl Ec2 {
         record: &dyn Record,
     ) -> Result<Launch> {
         request.validate()?;
-        let user_data = match &request.user_data {
-            None => None,
-            Some(data) => Some(base64::engine::general_purpose::STANDARD.encode(pack_user_data(data)?)),
-        };
-        let seed: u128 = rand::random();
-        let mut launch = Launch { missing: request.count, ..Launch::default() };
-        let mut number = 0;
-        for pool in &request.pools {
-            // A pool may give fewer than it is asked for; it is asked again until it refuses.
-            while launch.missing > 0 {
-                number += 1;
-                let order = Order::new(request, pool, launch.missing, user_data.clone(), seed, number);
-                let (made, error) = self.run_instances(&order, record).await;
-                launch.missing = launch.missing.saturating_sub(u32::try_from(made.len()).unwrap_or(u32::MAX));
-                launch.instances.extend(made);
-                let Some(error) = error else { continue };
-                if error.code().is_some_and(|code| codes::classify(code) == Class::Capacity) {
-                    launch.refusals.push(refusal(pool, &error));
-                    break;
+        let blueprint = Blueprint::new(request)?;
+        // One pool leaves nothing to choose: it is asked directly, which saves the template.
+        let chosen_by_ec2 = request.strategy != Strategy::Ordered && request.pools.len() > 1;
+        let template = if chosen_by_ec2 {
+            match self.make_template(&blueprint, record).await {
+                Ok(name) => Some(name),
+                Err(error) => {
+                    return Ok(Launch { missing: request.count, error: Some(error), ..Launch::default() });
                 }
-                if error.code().is_some() {
-                    launch.refusals.push(refusal(pool, &error));
-                }
-                launch.error = Some(error);
-                return Ok(launch);
             }
+        } else {
+            None
+        };
+        let launch = self.launch_shares(&blueprint, template.as_deref(), record).await;
+        if let Some(name) = &template {
+            // It has served; one that stays is found by its tags, and costs nothing.
+            drop(self.delete_template(&blueprint, name, record).await);
         }
         Ok(launch)
     }
 
-    /// One order: what it brought, and why not more. An order that brought something and an error is
-    /// one whose record could not be written.
-    async fn run_instances(&self, order: &Order<'_>, record: &dyn Record) -> (Vec<Instance>, Option<Error>) {
-        let region = order.request.region.as_str();
-        let id = match record.started(order.intent()) {
+    /// Spot and on-demand at the same time; then, if the request allows it, on-demand for what spot
+    /// did not give.
+    async fn launch_shares(
+        &self,
+        blueprint: &Blueprint<'_>,
+        template: Option<&str>,
+        record: &dyn Record,
+    ) -> Launch {
+        let request = blueprint.request;
+        let shares = request.shares();
+        let ask = |market, count, first_number| Ask { blueprint, market, count, template, first_number };
+        let (spot_ask, on_demand_ask) =
+            (ask(Market::Spot, shares.spot, 0), ask(Market::OnDemand, shares.on_demand, 1_000));
+        let (spot, on_demand) =
+            join(self.fulfil(&spot_ask, record), self.fulfil(&on_demand_ask, record)).await;
+        let mut launch = Launch {
+            missing: spot.missing + on_demand.missing,
+            instances: spot.instances.into_iter().chain(on_demand.instances).collect(),
+            refusals: spot.refusals.into_iter().chain(on_demand.refusals).collect(),
+            error: on_demand.error.clone().or_else(|| spot.error.clone()),
+        };
+        let exhausted = spot.error.as_ref().is_none_or(is_about_capacity);
+        let fallback =
+            request.on_demand_fallback && spot.missing > 0 && exhausted && on_demand.error.is_none();
+        if fallback {
+            let rest = self.fulfil(&ask(Market::OnDemand, spot.missing, 2_000), record).await;
+            launch.missing = on_demand.missing + rest.missing;
+            launch.instances.extend(rest.instances);
+            launch.refusals.extend(rest.refusals);
+            launch.error = rest.error;
+        }
+        launch
+    }
+
+    async fn fulfil(&self, ask: &Ask<'_>, record: &dyn Record) -> Launch {
+        match ask.template {
+            Some(template) => self.let_ec2_choose(ask, template, record).await,
+            None => self.one_after_the_other(ask, record).await,
+        }
+    }
+
+    /// Pool after pool in their order.
+    async fn one_after_the_other(&self, ask: &Ask<'_>, record: &dyn Record) -> Launch {
+        let mut launch = Launch { missing: ask.count, ..Launch::default() };
+        let mut number = ask.first_number;
+        for pool in &ask.blueprint.request.pools {
+            // A pool may give fewer than it is asked for; it is asked again until it refuses.
+            while launch.missing > 0 {
+                number += 1;
+                let order =
+                    super::run::RunOrder::new(ask.blueprint, pool, ask.market, launch.missing, number);
+                let brought = self.run_instances(&order, record).await;
+                launch.take(brought.instances);
+                let Some(error) = brought.error else { continue };
+                if error.code().is_some() {
+                    launch.refusals.push(refusal(pool, ask.market, &error));
+                }
+                if is_about_capacity(&error) {
+                    break;
+                }
+                launch.error = Some(error);
+                return launch;
+            }
+        }
+        launch
+    }
+
+    /// All pools in one call; those that refused are left out of the next, until there are enough or
+    /// no pool is left.
+    async fn let_ec2_choose(&self, ask: &Ask<'_>, template: &str, record: &dyn Record) -> Launch {
+        let mut launch = Launch { missing: ask.count, ..Launch::default() };
+        let mut number = ask.first_number;
+        let mut pools: Vec<&Pool> = ask.blueprint.request.pools.iter().collect();
+        while launch.missing > 0 && !pools.is_empty() {
+            number += 1;
+            let order = super::fleet::FleetOrder::new(
+                ask.blueprint,
+                template,
+                &pools,
+                ask.market,
+                launch.missing,
+                number,
+            );
+            let brought = self.create_fleet(&order, record).await;
+            let came = !brought.instances.is_empty();
+            launch.take(brought.instances);
+            let refused: BTreeSet<(String, String)> =
+                brought.refusals.iter().map(|it| (it.zone.clone(), it.instance_type.clone())).collect();
+            let ends = brought.error.or_else(|| brought.refusals.iter().find_map(fatal));
+            launch.refusals.extend(brought.refusals);
+            if let Some(error) = ends {
+                launch.error = Some(error);
+                return launch;
+            }
+            let before = pools.len();
+            pools.retain(|pool| !refused.contains(&(pool.zone.clone(), pool.instance_type.clone())));
+            // Fewer than asked for, without a reason: asking the same again would not end.
+            if !came && pools.len() == before {
+                break;
+            }
+        }
+        launch
+    }
+
+    /// One journalled order. When an answer is lost, a look by the order's token comes before the
+    /// repetition; the repetition itself carries the same token, so that EC2 answers with what it
+    /// launched already.
+    pub(super) async fn place_order<F, Fut>(&self, intent: Intent, record: &dyn Record, send: F) -> Brought
+    where
+        F: Fn() -> Fut,
+        Fut: Future<Output = Result<(Vec<Instance>, Vec<Refusal>)>>,
+    {
+        let (region, token) = (intent.region.clone(), intent.token.clone());
+        let id = match record.started(intent) {
             Ok(id) => id,
-            Err(error) => return (Vec::new(), Some(error)),
+            Err(error) => return Brought { error: Some(error), ..Brought::default() },
         };
         let lost = Lost::default();
         let attempt = |_| async {
             if lost.get() {
-                let found = self.described(region, token_filters(&order.token)).await?;
+                let found = self.described(&region, token_filters(&token)).await?;
                 if !found.is_empty() {
-                    return Ok(found);
+                    return Ok((found, Vec::new()));
                 }
             }
-            let send = |client| order.send(client);
-            let answer = self.attempt(region, "RunInstances", &send).await;
-            let answer = answer.map_err(|error| patient(lost.note(error)))?;
-            let made: Vec<Instance> =
-                answer.instances().iter().map(|it| instance(region, it, &order.tags)).collect();
-            if made.is_empty() { Err(nothing_came(region)) } else { Ok(made) }
+            send().await.map_err(|error| patient(lost.note(error)))
         };
         let mut result = self.settings().retry.run(&self.cancel, attempt).await;
         if result.is_err() && lost.get() {
             // The last chance to learn what the lost answer said; Ctrl-C does not take it away.
-            let free = self.with_cancel(tokio_util::sync::CancellationToken::new());
-            if let Ok(found) = free.described(region, token_filters(&order.token)).await
+            let free = self.with_cancel(CancellationToken::new());
+            if let Ok(found) = free.described(&region, token_filters(&token)).await
                 && !found.is_empty()
             {
-                result = Ok(found);
+                result = Ok((found, Vec::new()));
             }
         }
-        let made = result.as_ref().ok().cloned().unwrap_or_default();
-        let closed = close(record, id, result, lost.get(), |made| {
+        let (instances, refusals) = result.as_ref().ok().cloned().unwrap_or_default();
+        let closed = close(record, id, result, lost.get(), |(made, _)| {
             let ids: Vec<&str> = made.iter().map(|it| it.id.as_str()).collect();
             (json!({ "instances": ids }), made.clone())
         });
-        (made, closed.err())
+        Brought { instances, refusals, error: closed.err() }
     }
 }
 
-/// One RunInstances request.
-struct Order<'a> {
-    request: &'a LaunchRequest,
-    pool: &'a Pool,
-    count: u32,
-    user_data: Option<String>,
-    token: String,
-    tags: Tags,
+impl Launch {
+    fn take(&mut self, made: Vec<Instance>) {
+        self.missing = self.missing.saturating_sub(u32::try_from(made.len()).unwrap_or(u32::MAX));
+        self.instances.extend(made);
+    }
 }
 
-impl<'a> Order<'a> {
-    fn new(
-        request: &'a LaunchRequest,
-        pool: &'a Pool,
-        count: u32,
-        user_data: Option<String>,
-        seed: u128,
-        number: u32,
-    ) -> Self {
-        let mut order = Order { request, pool, count, user_data, token: String::new(), tags: Tags::new() };
-        order.token = order.derive_token(seed, number);
-        order.tags = order.all_tags();
-        order
+impl<'a> Blueprint<'a> {
+    pub(super) fn new(request: &'a LaunchRequest) -> Result<Self> {
+        let user_data = match &request.user_data {
+            None => None,
+            Some(data) => Some(base64::engine::general_purpose::STANDARD.encode(pack_user_data(data)?)),
+        };
+        Ok(Blueprint { request, user_data, seed: rand::random() })
     }
 
     /// A token for exactly this order: EC2 refuses one that comes back with other parameters, and
     /// answers one that comes back with the same with the instances it already launched.
-    fn derive_token(&self, seed: u128, number: u32) -> String {
+    pub(super) fn token(&self, number: u32, parameters: &Value) -> String {
         let mut hash = Sha256::new();
-        hash.update(seed.to_be_bytes());
+        hash.update(self.seed.to_be_bytes());
         hash.update(number.to_be_bytes());
-        hash.update(self.parameters().to_string());
+        hash.update(parameters.to_string());
         hash.update(self.user_data.as_deref().unwrap_or_default());
         let digest = hash.finalize();
         let hex: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         format!("spot-{hex}")
     }
 
-    fn all_tags(&self) -> Tags {
+    /// The tags of what an order makes.
+    pub(super) fn tags(&self, token: &str) -> Tags {
         let LaunchRequest { project, deployment, creator, name, .. } = self.request;
         let mut all = self.request.tags.clone();
         all.extend(Owner::Deployment { project: project.clone(), deployment: deployment.clone() }.tags());
-        for (key, value) in [(tags::NAME, name), (tags::CREATED_BY, creator), (tags::TOKEN, &self.token)] {
+        for (key, value) in [(tags::NAME, name.as_str()), (tags::CREATED_BY, creator), (tags::TOKEN, token)] {
             if !value.is_empty() {
-                all.insert(key.to_owned(), value.clone());
+                all.insert(key.to_owned(), value.to_owned());
             }
         }
         all
     }
 
-    fn image(&self) -> &crate::cloud::Image {
-        self.pool.image.as_ref().unwrap_or(&self.request.image)
+    pub(super) fn image(&self, pool: &'a Pool) -> &'a Image {
+        pool.image.as_ref().unwrap_or(&self.request.image)
     }
 
-    fn parameters(&self) -> serde_json::Value {
+    /// What every instance of the launch is asked to be, for the journal and the token.
+    pub(super) fn parameters(&self) -> Value {
+        let request = self.request;
         json!({
-            "count": self.count,
-            "type": self.pool.instance_type,
-            "zone": self.pool.zone,
-            "subnet": self.pool.subnet_id,
-            "image": self.image().id,
-            "market": self.request.market.as_str(),
-            "max_price": self.request.max_price,
-            "disk_gb": self.request.disk_gb,
-            "security_group": self.request.security_group_id,
-            "public_ip": self.request.public_ip,
-            "key_name": self.request.key_name,
-            "project": self.request.project,
+            "max_price": request.max_price,
+            "disk": request.disk,
+            "security_group": request.security_group_id,
+            "public_ip": request.public_ip,
+            "ipv6": request.ipv6,
+            "key_name": request.key_name,
+            "instance_profile": request.instance_profile,
+            "placement_group": request.placement_group,
+            "project": request.project,
         })
     }
 
-    fn intent(&self) -> Intent {
+    pub(super) fn intent(&self, action: &str, token: &str, parameters: Value, undo: &str) -> Intent {
         Intent {
-            action: "RunInstances".to_owned(),
+            action: action.to_owned(),
             region: self.request.region.clone(),
-            token: self.token.clone(),
+            token: token.to_owned(),
             deployment: self.request.deployment.clone(),
-            parameters: self.parameters(),
-            undo: Some(json!({ "action": "TerminateInstances", "token": self.token })),
+            parameters,
+            undo: Some(json!({ "action": undo, "token": token })),
         }
-    }
-
-    async fn send(
-        &self,
-        client: Client,
-    ) -> Result<RunInstancesOutput, SdkError<RunInstancesError, HttpResponse>> {
-        self.fill(client.run_instances()).send().await
-    }
-
-    fn fill(&self, run: RunInstancesFluentBuilder) -> RunInstancesFluentBuilder {
-        let request = self.request;
-        let interface = InstanceNetworkInterfaceSpecification::builder()
-            .device_index(0)
-            .subnet_id(&self.pool.subnet_id)
-            .groups(&request.security_group_id)
-            .associate_public_ip_address(request.public_ip)
-            .delete_on_termination(true)
-            .build();
-        let metadata = InstanceMetadataOptionsRequest::builder()
-            .http_tokens(HttpTokensState::Required)
-            .http_endpoint(InstanceMetadataEndpointState::Enabled)
-            .build();
-        let mut taggable = vec![ResourceType::Instance, ResourceType::Volume, ResourceType::NetworkInterface];
-        if request.market == Market::Spot {
-            taggable.push(ResourceType::SpotInstancesRequest);
-        }
-        let specifications = taggable.into_iter().map(|kind| tag_specification(kind, &self.tags)).collect();
-        let count = i32::try_from(self.count).unwrap_or(i32::MAX);
-        run.image_id(&self.image().id)
-            .instance_type(self.pool.instance_type.as_str().into())
-            .min_count(1)
-            .max_count(count)
-            .client_token(&self.token)
-            .network_interfaces(interface)
-            .metadata_options(metadata)
-            .set_tag_specifications(Some(specifications))
-            .set_instance_market_options(self.market())
-            .set_block_device_mappings(self.disk().map(|disk| vec![disk]))
-            .set_user_data(self.user_data.clone())
-            .set_key_name(request.key_name.clone())
-    }
-
-    fn market(&self) -> Option<InstanceMarketOptionsRequest> {
-        if self.request.market == Market::OnDemand {
-            return None;
-        }
-        let spot = SpotMarketOptions::builder()
-            .spot_instance_type(SpotInstanceType::OneTime)
-            .instance_interruption_behavior(InstanceInterruptionBehavior::Terminate)
-            .set_max_price(self.request.max_price.map(|price| price.to_string()))
-            .build();
-        Some(InstanceMarketOptionsRequest::builder().market_type(MarketType::Spot).spot_options(spot).build())
-    }
-
-    fn disk(&self) -> Option<BlockDeviceMapping> {
-        let size = i32::try_from(self.request.disk_gb?).unwrap_or(i32::MAX);
-        let volume = EbsBlockDevice::builder()
-            .volume_size(size)
-            .volume_type(VolumeType::Gp3)
-            .delete_on_termination(true)
-            .build();
-        let device = self.image().root_device.as_deref().unwrap_or(USUAL_ROOT_DEVICE);
-        Some(BlockDeviceMapping::builder().device_name(device).ebs(volume).build())
     }
 }
 
-fn refusal(pool: &Pool, error: &Error) -> Refusal {
+/// The journal's view of an order: its own parameters, then those of all instances of the launch.
+pub(super) fn merged(own: Value, common: Value) -> Value {
+    match (own, common) {
+        (Value::Object(mut own), Value::Object(common)) => {
+            own.extend(common);
+            Value::Object(own)
+        }
+        (own, _) => own,
+    }
+}
+
+pub(super) fn refusal(pool: &Pool, market: Market, error: &Error) -> Refusal {
     Refusal {
         zone: pool.zone.clone(),
         instance_type: pool.instance_type.clone(),
+        market,
         code: error.code().unwrap_or_default().to_owned(),
         message: error.message().to_owned(),
     }
 }
 
-/// The network may have been made a moment ago and not be shown everywhere yet.
+/// Whether other pools may still give what this one refused.
+fn is_about_capacity(error: &Error) -> bool {
+    error.code().is_some_and(|code| codes::classify(code) == Class::Capacity)
+}
+
+/// The error of a refusal that no other pool will mend: a quota, a missing permission.
+fn fatal(refusal: &Refusal) -> Option<Error> {
+    match codes::classify(&refusal.code) {
+        // What passes is worth another call, with the pools that are left.
+        Class::Capacity | Class::Retryable => None,
+        Class::Quota | Class::Gone | Class::Terminal => {
+            let region = refusal.zone.trim_end_matches(|c: char| c.is_ascii_lowercase());
+            let error = Error::aws(refusal.message.clone()).with_code(&refusal.code);
+            Some(match codes::hint(&refusal.code, "ec2:CreateFleet", region) {
+                Some(hint) => error.with_hint(hint),
+                None => error,
+            })
+        }
+    }
+}
+
+/// The network may have been made a moment ago and not be shown everywhere yet; so may the template.
 fn patient(error: Error) -> Error {
     match error.code() {
-        Some("InvalidGroup.NotFound" | "InvalidSubnetID.NotFound") => settling(error),
+        Some(
+            "InvalidGroup.NotFound"
+            | "InvalidSubnetID.NotFound"
+            | "InvalidLaunchTemplateName.NotFoundException",
+        ) => settling(error),
         _ => error,
     }
 }
 
-fn nothing_came(region: &str) -> Error {
+pub(super) fn nothing_came(region: &str) -> Error {
     Error::aws(format!("RunInstances in {region}: the answer names no instance"))
         .with_code("InsufficientCapacity")
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn request() -> LaunchRequest {
+    pub fn request() -> LaunchRequest {
         LaunchRequest {
             region: "us-west-2".to_owned(),
             project: "web".to_owned(),
@@ -294,42 +377,29 @@ mod tests {
     }
 
     #[test]
-    fn each_order_has_a_token_of_its_own() {
-        let request = request();
-        let (a, b) = (
-            Pool { zone: "a".to_owned(), ..Pool::default() },
-            Pool { zone: "b".to_owned(), ..Pool::default() },
-        );
-        let token = |pool, count, number| Order::new(&request, pool, count, None, 7, number).token;
-        assert_eq!(token(&a, 3, 1), token(&a, 3, 1));
-        assert_ne!(token(&a, 3, 1), token(&a, 2, 1));
-        assert_ne!(token(&a, 3, 1), token(&a, 3, 2));
-        assert_ne!(token(&a, 3, 1), token(&b, 3, 1));
-        assert_ne!(token(&a, 3, 1), Order::new(&request, &a, 3, None, 8, 1).token);
-        assert_ne!(token(&a, 3, 1), Order::new(&request, &a, 3, Some("x".to_owned()), 7, 1).token);
-        assert!(token(&a, 3, 1).len() <= 64);
-    }
-
-    #[test]
     fn our_tags_cannot_be_replaced() {
         let request = request();
-        let pool = Pool::default();
-        let order = Order::new(&request, &pool, 1, None, 1, 1);
-        assert_eq!(order.tags.get("ManagedBy").map(String::as_str), Some("spot"));
-        assert_eq!(order.tags.get("team").map(String::as_str), Some("x"));
-        assert_eq!(order.tags.get("spot:token"), Some(&order.token));
-        assert_eq!(order.tags.get("spot:created-by").map(String::as_str), Some("ann"));
+        let tags = Blueprint::new(&request).unwrap().tags("t1");
+        assert_eq!(tags.get("ManagedBy").map(String::as_str), Some("spot"));
+        assert_eq!(tags.get("team").map(String::as_str), Some("x"));
+        assert_eq!(tags.get("spot:token").map(String::as_str), Some("t1"));
+        assert_eq!(tags.get("spot:created-by").map(String::as_str), Some("ann"));
     }
 
     #[test]
-    fn on_demand_has_no_market_options_and_no_disk_none() {
-        let pool = Pool::default();
-        let spot = request();
-        let order = Order::new(&spot, &pool, 1, None, 1, 1);
-        assert!(order.market().is_some() && order.disk().is_none());
-        let listed = LaunchRequest { market: Market::OnDemand, disk_gb: Some(20), ..request() };
-        let order = Order::new(&listed, &pool, 1, None, 1, 1);
-        assert!(order.market().is_none());
-        assert_eq!(order.disk().unwrap().device_name(), Some(USUAL_ROOT_DEVICE));
+    fn a_quota_among_the_refusals_ends_the_launch_and_capacity_does_not() {
+        let refused = |code: &str| Refusal {
+            zone: "us-west-2a".to_owned(),
+            instance_type: "t3.medium".to_owned(),
+            market: Market::Spot,
+            code: code.to_owned(),
+            message: "no".to_owned(),
+        };
+        for code in ["InsufficientInstanceCapacity", "UnfulfillableCapacity", "MaxFleetCountExceeded"] {
+            assert!(fatal(&refused(code)).is_none(), "{code}");
+        }
+        let error = fatal(&refused("MaxSpotInstanceCountExceeded")).unwrap();
+        assert!(error.hint().is_some_and(|hint| hint.contains("L-34B43A08") && hint.contains("us-west-2")));
+        assert!(fatal(&refused("UnauthorizedOperation")).is_some());
     }
 }

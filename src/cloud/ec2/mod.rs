@@ -7,13 +7,16 @@
 //! | `errors.rs` | from the SDK's errors to ours |
 //! | `mutation.rs` | intent, call, closing: every request that changes something |
 //! | `convert.rs` | from the SDK's tags, times and instances to ours and back |
-//! | `identity.rs` `place.rs` `image.rs` `instance.rs` `launch.rs` `owned.rs` | one concern each |
+//! | `launch.rs` | which pools are asked, and when there are enough |
+//! | `run.rs` `fleet.rs` `template.rs` | the orders: RunInstances, CreateFleet and its launch template |
+//! | `identity.rs` `place.rs` `image.rs` `instance.rs` `owned.rs` | one concern each |
 //! | `network.rs` `dedicated.rs` `group.rs` `removal.rs` | networks: finding, making, removing |
 
 mod client;
 mod convert;
 mod dedicated;
 mod errors;
+mod fleet;
 mod group;
 mod identity;
 mod image;
@@ -24,6 +27,8 @@ mod network;
 mod owned;
 mod place;
 mod removal;
+mod run;
+mod template;
 mod transport;
 
 #[cfg(test)]

@@ -165,7 +165,8 @@ async fn a_fleet_in_the_default_network_from_launch_to_nothing() {
         count: 3,
         pools: Pool::each(&strings(&["t3.medium", "t3a.medium"]), &network.subnets, &[]),
         image,
-        disk_gb: Some(16),
+        disk: Disk { size_gb: Some(16), ..Disk::default() },
+        strategy: Strategy::Ordered,
         security_group_id: network.security_group_id.clone(),
         public_ip: true,
         user_data: Some(vec![b'#'; 40_000]),
@@ -283,4 +284,45 @@ async fn a_dedicated_network_is_completed_after_a_kill_at_every_step_and_leaves_
     assert!(!cloud.owned(REGION, &Owner::Project("api".to_owned())).await.unwrap().is_empty());
     cloud.delete_network(REGION, &Owner::Everything, &record).await.unwrap();
     assert!(cloud.owned(REGION, &Owner::Everything).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_fleet_of_several_pools_is_launched_through_a_template_that_does_not_stay() {
+    let moto = Moto::start();
+    let cloud = moto.cloud();
+    let network = cloud.ensure_network(&network_request(false), &Unrecorded).await.unwrap();
+    let image = cloud.find_image(REGION, &ImageQuery::parse("auto", Architecture::X86_64)).await.unwrap();
+    let request = LaunchRequest {
+        region: REGION.to_owned(),
+        count: 4,
+        pools: Pool::each(&strings(&["t3.medium", "t3a.medium"]), &network.subnets, &[]),
+        image,
+        on_demand_base: 1,
+        security_group_id: network.security_group_id.clone(),
+        vpc_id: Some(network.vpc_id.clone()),
+        project: "web".to_owned(),
+        deployment: "d1".to_owned(),
+        ..LaunchRequest::default()
+    };
+    let record = Remembered::default();
+    let launch = cloud.launch(&request, &record).await.unwrap();
+    assert!(launch.error.is_none() && launch.refusals.is_empty(), "{launch:?}");
+    assert_eq!((launch.instances.len(), launch.missing), (4, 0));
+    assert_eq!(launch.instances.iter().filter(|it| it.market == Market::OnDemand).count(), 1);
+    assert!(record.open().is_empty());
+    let mut actions = record.actions();
+    actions.sort();
+    assert_eq!(actions, ["CreateFleet", "CreateFleet", "CreateLaunchTemplate", "DeleteLaunchTemplate"]);
+
+    // What the answer said is what the instances are, and their tags lead to them.
+    let mut told: Vec<String> = launch.instances.iter().map(|it| it.id.clone()).collect();
+    let found = cloud.instances(REGION, &InstanceFilter::owner(&web()).alive()).await.unwrap();
+    let mut ids: Vec<String> = found.iter().map(|it| it.id.clone()).collect();
+    told.sort();
+    ids.sort();
+    assert_eq!(ids, told);
+    for entry in record.entries().iter().filter(|entry| entry.intent.action == "CreateFleet") {
+        let settled = cloud.settle(&entry.intent).await.unwrap();
+        assert_eq!(settled.instances.len(), entry.launched.len());
+    }
 }

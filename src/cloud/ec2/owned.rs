@@ -193,7 +193,7 @@ impl Ec2 {
 /// What an action makes, if it makes something.
 pub(super) fn made_by(action: &str) -> Option<ResourceKind> {
     Some(match action {
-        "RunInstances" => ResourceKind::Instance,
+        "RunInstances" | "CreateFleet" => ResourceKind::Instance,
         "CreateSecurityGroup" => ResourceKind::SecurityGroup,
         "CreateSubnet" => ResourceKind::Subnet,
         "CreateRouteTable" => ResourceKind::RouteTable,

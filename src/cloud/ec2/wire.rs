@@ -2,6 +2,7 @@
 //! does not have. It speaks the query protocol, so the real SDK code path runs.
 
 mod call;
+mod fleet;
 mod instance;
 mod launch;
 mod network;

@@ -15,6 +15,7 @@ pub(super) fn request(count: u32) -> LaunchRequest {
         pools: vec![pool("a"), pool("b"), pool("c")],
         project: "web".to_owned(),
         deployment: "d1".to_owned(),
+        strategy: Strategy::Ordered,
         ..LaunchRequest::default()
     }
 }
@@ -124,7 +125,12 @@ async fn a_pool_without_capacity_gives_way_to_the_next() {
 async fn the_order_says_what_was_asked_for() {
     let fleet = Fleet::default();
     let wire = Wire::start(move |_, form| Reply::Ok(instances_xml(&fleet.launch(form, 1)))).await;
-    let asked = LaunchRequest { max_price: Some(0.05), disk_gb: Some(20), public_ip: true, ..request(1) };
+    let asked = LaunchRequest {
+        max_price: Some(0.05),
+        disk: Disk { size_gb: Some(20), ..Disk::default() },
+        public_ip: true,
+        ..request(1)
+    };
     wire.cloud().launch(&asked, &Unrecorded).await.unwrap();
     let form = wire.last("RunInstances");
     for (key, value) in [
