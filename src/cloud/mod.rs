@@ -35,7 +35,8 @@ pub use launch::{
     Disk, Launch, LaunchRequest, Pool, Refusal, Shares, Strategy, USER_DATA_LIMIT, pack_user_data,
 };
 pub use network::{
-    Ingress, Network, NetworkRequest, Owned, Ports, Removed, ResourceKind, Subnet, group_name,
+    FoundNetwork, Ingress, Network, NetworkRequest, Owned, Ports, Removed, ResourceKind, Selector, Subnet,
+    group_name,
 };
 pub use place::{Architecture, Identity, InstanceType, Offering, Price, Region, Zone};
 pub use record::{Intent, IntentId, Record, Settled, Unrecorded};
@@ -85,6 +86,13 @@ pub trait Cloud: Send + Sync {
 
     /// Which zones of a region offer which of the types.
     async fn offerings(&self, region: &str, types: &[String]) -> Result<Vec<Offering>>;
+
+    /// What there is of the project's network; one round trip. The next [`Cloud::ensure_network`] for
+    /// the same request starts from what this saw, instead of looking again.
+    ///
+    /// # Errors
+    /// As [`Cloud::ensure_network`], for what cannot be used.
+    async fn find_network(&self, request: &NetworkRequest) -> Result<FoundNetwork>;
 
     /// Finds the project's network, makes what is missing of it, and adjusts who may reach it.
     ///

@@ -21,12 +21,59 @@ pub struct NetworkRequest {
     pub creator: String,
     /// A VPC of its own; otherwise the region's default VPC with a security group of its own.
     pub dedicated: bool,
-    /// An existing VPC to use in place of the region's default one.
-    pub vpc_id: Option<String>,
+    /// An existing VPC to use in place of the region's default one, by its id or a tag.
+    pub vpc: Option<Selector>,
+    /// The subnets to use, by id or tag; without them all of the VPC, one in each zone. Subnets by id
+    /// say which VPC is meant.
+    pub subnets: Vec<Selector>,
+    /// Whether a dedicated VPC gets IPv6 ranges too.
+    pub ipv6: bool,
     /// TCP ports to open besides 22.
     pub ports: Vec<Ports>,
     /// The address ranges from which the ports can be reached. Empty: nobody can.
     pub sources: Vec<String>,
+}
+
+/// How an existing resource is named: `vpc-0abc…`, or `tag:KEY=VALUE`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Selector {
+    /// By its id.
+    Id(String),
+    /// By a tag that it carries.
+    Tag {
+        /// The tag's key.
+        key: String,
+        /// Its value; `*` stands for any text.
+        value: String,
+    },
+}
+
+impl Selector {
+    /// Reads `tag:KEY=VALUE`, or an id that starts with `prefix`.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub fn parse(text: &str, prefix: &str) -> Result<Self> {
+        if let Some((key, value)) = text.strip_prefix("tag:").and_then(|tag| tag.split_once('='))
+            && !key.is_empty()
+        {
+            return Ok(Selector::Tag { key: key.to_owned(), value: value.to_owned() });
+        }
+        let hex = text.strip_prefix(prefix).unwrap_or_default();
+        if !hex.is_empty() && hex.chars().all(|c| c.is_ascii_alphanumeric()) {
+            return Ok(Selector::Id(text.to_owned()));
+        }
+        Err(Error::usage(format!("`{text}` names no resource, expected `{prefix}…` or `tag:KEY=VALUE`")))
+    }
+}
+
+impl std::fmt::Display for Selector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Selector::Id(id) => f.write_str(id),
+            Selector::Tag { key, value } => write!(f, "tag:{key}={value}"),
+        }
+    }
 }
 
 /// A range of TCP ports, both ends included.
@@ -114,8 +161,26 @@ pub struct Network {
     pub subnets: Vec<Subnet>,
     /// The project's security group.
     pub security_group_id: String,
+    /// Whether all subnets have an IPv6 range.
+    #[serde(default)]
+    pub ipv6: bool,
     /// What this call made, as opposed to what it found: empty when all was there.
     pub created: Vec<String>,
+}
+
+/// What there is of a project's network, before anything is made.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundNetwork {
+    /// The region.
+    pub region: String,
+    /// The VPC; none when it would be made.
+    pub vpc_id: Option<String>,
+    /// The subnets that are there.
+    pub subnets: Vec<Subnet>,
+    /// The project's security group, if it is there.
+    pub security_group_id: Option<String>,
+    /// What would be made, in EC2's words: empty when all is there.
+    pub missing: Vec<String>,
 }
 
 /// The kinds of resources that spot makes or that come with what it makes.
@@ -225,7 +290,9 @@ mod tests {
             deployment: String::new(),
             creator: String::new(),
             dedicated: false,
-            vpc_id: None,
+            vpc: None,
+            subnets: Vec::new(),
+            ipv6: false,
             ports: vec![Ports { from: 443, to: 443 }, Ports { from: 9000, to: 9100 }, Ports::SSH],
             sources: vec!["203.0.113.7".to_owned(), "10.0.0.0/8".to_owned()],
         }

@@ -1,16 +1,15 @@
 //! Instances and networks in the cloud.
 
 use crate::cloud::{
-    Architecture, Cloud, Disk, Image, ImageQuery, Instance, InstanceFilter, LaunchRequest, Market, Network,
-    NetworkRequest, Offering, Outcome, Owner, Pool, Ports, Price, Refusal, Strategy, Subnet, Until,
+    Architecture, Cloud, Disk, Image, ImageQuery, Instance, InstanceFilter, LaunchRequest, Market, Offering,
+    Outcome, Owner, Pool, Price, Refusal, Strategy, Subnet, Until,
 };
 use crate::error::{Error, Kind, Result, nearest};
 use crate::native::Context;
 use crate::native::options::Options;
-use crate::native::record::{Journal, UNATTACHED, with_parts};
+use crate::native::record::Journal;
 use crate::native::target::row;
 use crate::native::thrown::{Answer, answer, error_value, to_value};
-use crate::state::Writer;
 use crate::ui::Level;
 use futures::future::{join_all, try_join_all};
 use rhai::plugin::*;
@@ -130,51 +129,6 @@ pub mod aws {
                 let query = ImageQuery::parse(&options.or("image", "auto".to_owned())?, architecture);
                 let cloud = spot.cloud()?;
                 Ok(async move { cloud.find_image(&region, &query).await })
-            })
-        })
-    }
-
-    /// Finds or makes the project's network in a region: `vpc_id`, `subnets`, `security_group_id`,
-    /// `created` (ids of what was made now).
-    ///
-    /// Options: `region`; `dedicated` (a VPC of its own, otherwise the default VPC with a security
-    /// group of the project); `vpc_id` (an existing VPC in place of the default one); `ports` (TCP ports to open besides
-    /// 22: numbers, or ranges such as `#{ from: 9000, to: 9100 }`); `ssh_from` (address ranges, or
-    /// "auto" for the address of this machine). What is made is in state at once.
-    ///
-    /// ```rhai
-    /// print(aws::ensure_network(#{ region: "us-west-2" }).subnets.len());
-    /// ```
-    #[rhai_fn(return_raw)]
-    pub fn ensure_network(call: NativeCallContext, options: Dynamic) -> Answer {
-        answer(&call, |spot| {
-            let journal = Arc::new(Journal::new(spot)?);
-            let project = project(spot)?;
-            each_region(spot, "aws::ensure_network", options, |options| {
-                let region: String = options.required("region")?;
-                let mut request = NetworkRequest {
-                    region,
-                    project: project.clone(),
-                    deployment: options.or("deployment", String::new())?,
-                    creator: options.or("creator", String::new())?,
-                    dedicated: options.or("dedicated", false)?,
-                    vpc_id: options.optional("vpc_id")?,
-                    ports: ports(options.or("ports", Vec::new())?)?,
-                    sources: options.or("ssh_from", vec!["auto".to_owned()])?,
-                };
-                let (cloud, journal, writer) = (spot.cloud()?, Arc::clone(&journal), spot.writer()?);
-                Ok(async move {
-                    if request.sources.iter().any(|source| source == "auto") {
-                        let address = cloud.caller_address().await?;
-                        request.sources.retain(|source| source != "auto");
-                        request.sources.push(address.to_string());
-                    }
-                    let network = cloud.ensure_network(&request, journal.as_ref()).await?;
-                    writer.put_network(known_network(&writer, &network))?;
-                    // What was made before it had a VPC is part of this one now.
-                    writer.remove_network(&network.region, UNATTACHED)?;
-                    Ok(network)
-                })
             })
         })
     }
@@ -522,15 +476,6 @@ pub mod aws {
     }
 }
 
-fn known_network(writer: &Writer, network: &Network) -> crate::state::Network {
-    let mut known =
-        with_parts(writer, &network.region, Some(&network.vpc_id), network.created.iter().cloned());
-    known.subnet_ids = network.subnets.iter().map(|subnet| subnet.id.clone()).collect();
-    known.security_group_id = Some(network.security_group_id.clone());
-    known.other.insert("dedicated".to_owned(), network.dedicated.into());
-    known
-}
-
 /// A place that can give instances, with what one costs there.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct PricedPool {
@@ -672,28 +617,8 @@ fn wait_until(spot: &Context, instances: &Array, until: &str, timeout: Duration)
 
 // ---- shared --------------------------------------------------------------------------------
 
-fn project(spot: &Context) -> Result<String> {
+pub(super) fn project(spot: &Context) -> Result<String> {
     Ok(spot.writer()?.project())
-}
-
-/// A port as a number, or a range of ports.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum PortOption {
-    One(u16),
-    Range(Ports),
-}
-
-fn ports(options: Vec<PortOption>) -> Result<Vec<Ports>> {
-    let range = |option| match option {
-        PortOption::One(port) => Ports { from: port, to: port },
-        PortOption::Range(range) => range,
-    };
-    let ports: Vec<Ports> = options.into_iter().map(range).collect();
-    match ports.iter().find(|ports| ports.from == 0 || ports.from > ports.to) {
-        Some(wrong) => Err(Error::script(format!("there are no ports {}-{}", wrong.from, wrong.to))),
-        None => Ok(ports),
-    }
 }
 
 /// The root volume: `disk_gb` alone, or a map `disk` with everything.
@@ -737,7 +662,7 @@ fn by_region(function: &str, instances: &Array) -> Result<Vec<(String, Vec<Strin
 
 /// Reads the options of one region, or of several at once, and runs the call that each asks for.
 /// All options are read before the first call is made.
-fn each_region<T, F>(
+pub(super) fn each_region<T, F>(
     spot: &Context,
     function: &'static str,
     input: Dynamic,

@@ -8,6 +8,7 @@ mod aws;
 mod config;
 mod context;
 mod fs;
+mod network;
 mod options;
 mod prelude;
 mod recipe;
@@ -30,7 +31,7 @@ pub(crate) use thrown::to_json;
 /// Names and modules of all namespaces, in the order of the reference.
 pub(crate) fn namespaces() -> Vec<(&'static str, Shared<Module>)> {
     vec![
-        ("aws", exported_module!(aws::aws).into()),
+        ("aws", aws_namespace().into()),
         ("ssh", exported_module!(ssh::ssh).into()),
         ("state", exported_module!(state::state).into()),
         ("ui", exported_module!(ui::ui).into()),
@@ -38,6 +39,13 @@ pub(crate) fn namespaces() -> Vec<(&'static str, Shared<Module>)> {
         ("fs", exported_module!(fs::fs).into()),
         ("sys", exported_module!(sys::sys).into()),
     ]
+}
+
+/// `aws::` is spread over several files, one for each concern.
+fn aws_namespace() -> Module {
+    let mut namespace = exported_module!(aws::aws);
+    namespace.combine(exported_module!(network::network));
+    namespace
 }
 
 /// Registers the namespaces and the functions that need none.

@@ -17,6 +17,7 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use super::errors;
+use super::survey::Kept;
 use super::transport::Transport;
 use crate::cloud::{Endpoint, Settings, codes};
 use crate::error::{Error, Result};
@@ -37,6 +38,8 @@ struct Shared {
     transport: Transport,
     config: OnceCell<SdkConfig>,
     clients: Mutex<HashMap<String, Client>>,
+    /// Looks at networks that nobody has used yet.
+    surveys: Mutex<Vec<Kept>>,
 }
 
 impl fmt::Debug for Ec2 {
@@ -57,6 +60,7 @@ impl Ec2 {
             transport: Transport::default(),
             config: OnceCell::new(),
             clients: Mutex::new(HashMap::new()),
+            surveys: Mutex::new(Vec::new()),
         };
         Ec2 { shared: Arc::new(shared), cancel }
     }
@@ -137,6 +141,16 @@ impl Ec2 {
         let client = Client::from_conf(config);
         clients.insert(region.to_owned(), client.clone());
         client
+    }
+
+    pub(super) fn keep_survey(&self, kept: Kept) {
+        self.shared.surveys.lock().unwrap_or_else(PoisonError::into_inner).push(kept);
+    }
+
+    /// Takes out every survey that fits; returns the newest.
+    pub(super) fn take_survey(&self, fits: impl Fn(&Kept) -> bool) -> Option<Kept> {
+        let mut surveys = self.shared.surveys.lock().unwrap_or_else(PoisonError::into_inner);
+        surveys.extract_if(.., |kept| fits(kept)).last()
     }
 
     /// The address from which the internet sees this machine.

@@ -4,30 +4,22 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_ec2::types::{self, ResourceType};
-use futures::future::{join, join_all, join4, try_join, try_join5};
+use futures::future::{join, join_all, join4};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::Ec2;
-use super::convert::{owner_filters, tag_specification};
+use super::convert::tag_specification;
 use super::network::{Part, one_per_zone, part_intent, part_tags};
-use crate::cloud::{Network, NetworkRequest, Owner, Record, ResourceKind, Subnet, Zone};
+use super::survey::Found;
+use crate::cloud::{Network, NetworkRequest, Record, ResourceKind, Subnet, Zone};
 use crate::error::{Error, Result};
 
 /// Where the route to the internet leads.
 const EVERYWHERE: &str = "0.0.0.0/0";
+const EVERYWHERE_IPV6: &str = "::/0";
 /// A VPC of 65,536 addresses holds so many subnets of 4,096.
 const MOST_SUBNETS: usize = 16;
-
-/// What there is of the network before anything is made.
-struct Found {
-    vpcs: Vec<types::Vpc>,
-    subnets: Vec<types::Subnet>,
-    gateways: Vec<types::InternetGateway>,
-    tables: Vec<types::RouteTable>,
-    groups: Vec<types::SecurityGroup>,
-    zones: Vec<Zone>,
-}
 
 /// A network under construction.
 struct Site<'a> {
@@ -42,16 +34,15 @@ impl Ec2 {
     pub(super) async fn dedicated_network(
         &self,
         request: &NetworkRequest,
+        found: &Found,
         record: &dyn Record,
     ) -> Result<Network> {
-        let found = self.survey(request).await?;
         // Each stage runs its requests side by side and to the end: a request whose answer nobody
         // awaits would be a resource that nobody knows.
         let (vpc, gateway) =
-            join(self.ensure_vpc(request, &found, record), self.ensure_gateway(request, &found, record))
-                .await;
+            join(self.ensure_vpc(request, found, record), self.ensure_gateway(request, found, record)).await;
         let ((vpc, cidr), gateway) = (vpc?, gateway?);
-        let site = Site { request, record, found: &found, vpc: &vpc.id, cidr: &cidr };
+        let site = Site { request, record, found, vpc: &vpc.id, cidr: &cidr };
         let (attached, table, subnets, group) = join4(
             self.attach(&site, &gateway),
             self.ensure_table(&site),
@@ -63,6 +54,10 @@ impl Ec2 {
         let (routed, associated) =
             join(self.route(&site, &table, &gateway.id), self.associate(&site, &table, &subnets)).await;
         routed.and(associated)?;
+        if request.ipv6 {
+            self.ensure_ipv6(request, &vpc.id, &subnets, record).await?;
+            self.route_ipv6(&site, &table, &gateway.id).await?;
+        }
         created.extend(
             [&vpc, &gateway, &table, &group].iter().filter(|part| part.made).map(|part| part.id.clone()),
         );
@@ -72,26 +67,9 @@ impl Ec2 {
             dedicated: true,
             subnets,
             security_group_id: group.id,
+            ipv6: request.ipv6,
             created,
         })
-    }
-
-    async fn survey(&self, request: &NetworkRequest) -> Result<Found> {
-        let region = request.region.as_str();
-        let ours = || owner_filters(&Owner::Project(request.project.clone()));
-        let name = request.group_name()?;
-        let ((vpcs, subnets, gateways, tables, groups), zones) = try_join(
-            try_join5(
-                self.vpcs(region, ours()),
-                self.subnets(region, ours()),
-                self.gateways(region, ours()),
-                self.tables(region, ours()),
-                self.groups_named(region, &name),
-            ),
-            self.available_zones(region),
-        )
-        .await?;
-        Ok(Found { vpcs, subnets, gateways, tables, groups, zones })
     }
 
     pub(super) async fn gateways(
@@ -263,6 +241,24 @@ impl Ec2 {
         Ok(())
     }
 
+    async fn route_ipv6(&self, site: &Site<'_>, table: &Part, gateway: &str) -> Result<()> {
+        let present = |route: &types::Route| {
+            route.destination_ipv6_cidr_block() == Some(EVERYWHERE_IPV6)
+                && route.gateway_id() == Some(gateway)
+        };
+        if site.table().is_some_and(|table| table.routes().iter().any(present)) {
+            return Ok(());
+        }
+        let parameters = json!({ "table": table.id, "gateway": gateway, "to": EVERYWHERE_IPV6 });
+        let intent = part_intent(site.request, "CreateRoute", parameters);
+        self.alter(site.record, intent, &["RouteAlreadyExists"], |client| {
+            let request = client.create_route().route_table_id(&table.id).gateway_id(gateway);
+            request.destination_ipv6_cidr_block(EVERYWHERE_IPV6).send()
+        })
+        .await?;
+        Ok(())
+    }
+
     async fn associate(&self, site: &Site<'_>, table: &Part, subnets: &[Subnet]) -> Result<()> {
         let done: BTreeSet<&str> = site
             .table()
@@ -296,13 +292,13 @@ impl Site<'_> {
     }
 }
 
-fn chosen_vpc(found: &Found) -> Option<(&str, &types::Vpc)> {
+pub(super) fn chosen_vpc(found: &Found) -> Option<(&str, &types::Vpc)> {
     let ours = found.vpcs.iter().filter(|vpc| vpc.is_default() != Some(true));
     ours.filter_map(|vpc| Some((vpc.vpc_id()?, vpc))).min_by_key(|(id, _)| *id)
 }
 
 /// The gateway of the chosen VPC, else one of ours that no VPC has yet.
-fn chosen_gateway(found: &Found) -> Option<&str> {
+pub(super) fn chosen_gateway(found: &Found) -> Option<&str> {
     let vpc = chosen_vpc(found).map(|(id, _)| id);
     let mine = found.gateways.iter().find(|it| vpc.is_some_and(|vpc| attached(it, vpc)));
     let loose = || {

@@ -10,7 +10,7 @@
 //! | `launch.rs` | which pools are asked, and when there are enough |
 //! | `run.rs` `fleet.rs` `template.rs` | the orders: RunInstances, CreateFleet and its launch template |
 //! | `identity.rs` `place.rs` `image.rs` `instance.rs` `owned.rs` | one concern each |
-//! | `network.rs` `dedicated.rs` `group.rs` `removal.rs` | networks: finding, making, removing |
+//! | `survey.rs` `network.rs` `dedicated.rs` `ipv6.rs` `group.rs` `removal.rs` | networks: finding, making, removing |
 
 mod client;
 mod convert;
@@ -21,6 +21,7 @@ mod group;
 mod identity;
 mod image;
 mod instance;
+mod ipv6;
 mod launch;
 mod mutation;
 mod network;
@@ -28,6 +29,7 @@ mod owned;
 mod place;
 mod removal;
 mod run;
+mod survey;
 mod template;
 mod transport;
 
@@ -44,7 +46,7 @@ use async_trait::async_trait;
 pub use client::Ec2;
 
 use super::{
-    Cloud, Identity, Image, ImageQuery, Instance, InstanceFilter, InstanceType, Intent, Launch,
+    Cloud, FoundNetwork, Identity, Image, ImageQuery, Instance, InstanceFilter, InstanceType, Intent, Launch,
     LaunchRequest, Network, NetworkRequest, Offering, OnChange, Owned, Owner, Price, Record, Region, Removed,
     Settled, Tags, Termination, Until, Zone,
 };
@@ -78,6 +80,10 @@ impl Cloud for Ec2 {
 
     async fn offerings(&self, region: &str, types: &[String]) -> Result<Vec<Offering>> {
         self.offered(region, types).await
+    }
+
+    async fn find_network(&self, request: &NetworkRequest) -> Result<FoundNetwork> {
+        self.look_for_network(request).await
     }
 
     async fn ensure_network(&self, request: &NetworkRequest, record: &dyn Record) -> Result<Network> {

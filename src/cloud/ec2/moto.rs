@@ -60,7 +60,9 @@ fn network_request(dedicated: bool) -> NetworkRequest {
         deployment: "d1".to_owned(),
         creator: "ann".to_owned(),
         dedicated,
-        vpc_id: None,
+        vpc: None,
+        subnets: Vec::new(),
+        ipv6: false,
         ports: vec![crate::cloud::Ports { from: 8080, to: 8090 }],
         sources: vec!["203.0.113.7".to_owned()],
     }
@@ -138,7 +140,8 @@ async fn a_fleet_in_the_default_network_from_launch_to_nothing() {
     assert_eq!(record.actions(), ["CreateSecurityGroup", "AuthorizeSecurityGroupIngress"]);
 
     // The same VPC by its id, and one that there is not.
-    let named = |id: &str| NetworkRequest { vpc_id: Some(id.to_owned()), ..network_request(false) };
+    let named =
+        |id: &str| NetworkRequest { vpc: Some(Selector::Id(id.to_owned())), ..network_request(false) };
     let by_id = cloud.ensure_network(&named(&network.vpc_id), &Remembered::default()).await.unwrap();
     assert_eq!(by_id, Network { created: Vec::new(), ..network.clone() });
     let error = cloud.ensure_network(&named("vpc-0dead000"), &Remembered::default()).await.unwrap_err();
@@ -325,4 +328,51 @@ async fn a_fleet_of_several_pools_is_launched_through_a_template_that_does_not_s
         let settled = cloud.settle(&entry.intent).await.unwrap();
         assert_eq!(settled.instances.len(), entry.launched.len());
     }
+}
+
+#[tokio::test]
+async fn an_existing_vpc_is_found_by_its_tag_and_subnets_say_where_they_are() {
+    let moto = Moto::start();
+    let cloud = moto.cloud();
+    let made = cloud.ensure_network(&network_request(true), &Unrecorded).await.unwrap();
+    let one = made.subnets[1].clone();
+    cloud
+        .tag(REGION, &strings(&[&made.vpc_id, &one.id]), &Tags::from([("tier".to_owned(), "web".to_owned())]))
+        .await
+        .unwrap();
+    let tag = || Selector::parse("tag:tier=web", "vpc-").unwrap();
+
+    let tagged = NetworkRequest { project: "api".to_owned(), vpc: Some(tag()), ..network_request(false) };
+    let seen = cloud.find_network(&tagged).await.unwrap();
+    assert_eq!((seen.vpc_id.as_deref(), seen.security_group_id), (Some(made.vpc_id.as_str()), None));
+    assert_eq!(seen.missing, ["security group"]);
+    let network = cloud.ensure_network(&tagged, &Unrecorded).await.unwrap();
+    assert_eq!((&network.vpc_id, network.subnets.len()), (&made.vpc_id, made.subnets.len()));
+    assert!(cloud.find_network(&tagged).await.unwrap().missing.is_empty());
+
+    for subnets in [vec![tag()], vec![Selector::Id(one.id.clone())]] {
+        let chosen = NetworkRequest { vpc: None, subnets, ..tagged.clone() };
+        let network = cloud.ensure_network(&chosen, &Unrecorded).await.unwrap();
+        assert_eq!((network.vpc_id, network.subnets), (made.vpc_id.clone(), vec![one.clone()]));
+    }
+    let unknown = NetworkRequest {
+        vpc: None,
+        subnets: vec![Selector::Id("subnet-0123456789abcdef0".to_owned())],
+        ..tagged.clone()
+    };
+    let error = cloud.find_network(&unknown).await.unwrap_err();
+    assert_eq!(error.code(), Some("InvalidSubnetID.NotFound"), "{error}");
+}
+
+#[tokio::test]
+async fn a_dedicated_network_with_ipv6_has_ranges_and_a_route_and_is_not_made_twice() {
+    let moto = Moto::start();
+    let cloud = moto.cloud();
+    let both = NetworkRequest { ipv6: true, ..network_request(true) };
+    let network = cloud.ensure_network(&both, &Unrecorded).await.unwrap();
+    assert!(network.ipv6, "{network:?}");
+    let again = Remembered::default();
+    let same = cloud.ensure_network(&both, &again).await.unwrap();
+    assert_eq!(same.vpc_id, network.vpc_id);
+    assert!(again.actions().is_empty(), "{:?}", again.actions());
 }

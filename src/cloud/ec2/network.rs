@@ -3,70 +3,41 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::{self, Filter};
-use futures::future::{join, try_join3};
 use serde_json::{Value, json};
 
 use super::Ec2;
-use super::convert::filter;
 use super::mutation::fresh_token;
 use super::owned::made_by;
-use crate::cloud::{Intent, Network, NetworkRequest, Owner, Record, Subnet, Tags, codes, tags};
-use crate::error::{Error, Result};
+use super::survey::{Existing, Survey};
+use crate::cloud::{Intent, Network, NetworkRequest, Owner, Record, Subnet, Tags, tags};
+use crate::error::Result;
 
 impl Ec2 {
     pub(super) async fn network(&self, request: &NetworkRequest, record: &dyn Record) -> Result<Network> {
         request.ingress()?;
         request.group_name()?;
-        if request.dedicated {
-            return self.dedicated_network(request, record).await;
+        match self.surveyed(request).await? {
+            Survey::Dedicated(found) => self.dedicated_network(request, &found, record).await,
+            Survey::Shared(existing) => self.shared_network(request, existing, record).await,
         }
-        self.shared_network(request, record).await
     }
 
-    /// The region's default VPC, or the one that was named, with a security group of the project's own.
-    async fn shared_network(&self, request: &NetworkRequest, record: &dyn Record) -> Result<Network> {
-        let region = request.region.as_str();
-        // All three in one round trip: the filters of subnets and groups need no VPC id.
-        let (which_vpc, which_subnets) = match request.vpc_id.as_deref() {
-            Some(id) => (filter("vpc-id", [id]), filter("vpc-id", [id])),
-            None => (filter("is-default", ["true"]), filter("default-for-az", ["true"])),
-        };
-        let (vpcs, subnets, groups) = try_join3(
-            self.vpcs(region, vec![which_vpc]),
-            self.subnets(region, vec![which_subnets]),
-            self.groups_named(region, &request.group_name()?),
-        )
-        .await?;
-        let missing = || match request.vpc_id.as_deref() {
-            Some(id) => {
-                Error::aws(format!("there is no VPC {id} in {region}")).with_code("InvalidVpcID.NotFound")
-            }
-            None => no_default_vpc(region),
-        };
-        let vpc = vpcs.iter().find_map(|vpc| vpc.vpc_id()).ok_or_else(missing)?;
-        let mut subnets: Vec<types::Subnet> =
-            subnets.into_iter().filter(|subnet| subnet.vpc_id() == Some(vpc)).collect();
-        let group = self.ensure_group(request, vpc, &groups, record);
-        let (others, group) = if subnets.is_empty() {
-            join(self.subnets(region, vec![filter("vpc-id", [vpc])]), group).await
-        } else {
-            (Ok(Vec::new()), group.await)
-        };
-        subnets.extend(others?);
-        let group = group?;
-        let subnets = one_per_zone(&subnets);
-        if subnets.is_empty() {
-            return Err(Error::aws(format!("the VPC {vpc} of {region} has no subnet"))
-                .with_code("DefaultSubnetDoesNotExist")
-                .with_hint(codes::no_default_vpc_hint(region)));
-        }
+    /// A VPC that exists, with a security group of the project's own.
+    async fn shared_network(
+        &self,
+        request: &NetworkRequest,
+        existing: Existing,
+        record: &dyn Record,
+    ) -> Result<Network> {
+        let group = self.ensure_group(request, &existing.vpc, &existing.groups, record).await?;
         let created = if group.made { vec![group.id.clone()] } else { Vec::new() };
         Ok(Network {
-            region: region.to_owned(),
-            vpc_id: vpc.to_owned(),
+            region: request.region.clone(),
+            vpc_id: existing.vpc,
             dedicated: false,
-            subnets,
+            subnets: existing.subnets,
             security_group_id: group.id,
+            ipv6: existing.ipv6,
             created,
         })
     }
@@ -138,12 +109,6 @@ pub(super) fn one_per_zone(subnets: &[types::Subnet]) -> Vec<Subnet> {
         }
     }
     zones.into_values().collect()
-}
-
-fn no_default_vpc(region: &str) -> Error {
-    Error::aws(format!("the region {region} has no default VPC"))
-        .with_code("DefaultVpcDoesNotExist")
-        .with_hint(codes::no_default_vpc_hint(region))
 }
 
 #[cfg(test)]

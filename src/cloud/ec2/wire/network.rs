@@ -42,7 +42,9 @@ fn network() -> NetworkRequest {
         deployment: String::new(),
         creator: String::new(),
         dedicated: false,
-        vpc_id: None,
+        vpc: None,
+        subnets: Vec::new(),
+        ipv6: false,
         ports: Vec::new(),
         sources: vec!["203.0.113.7".to_owned()],
     }
