@@ -74,13 +74,22 @@ pub struct Error {
     message: String,
     hint: Option<String>,
     retryable: bool,
+    throttled: bool,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
     /// An error of a kind with its message; not retryable until said otherwise.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Error { kind, code: None, message: message.into(), hint: None, retryable: false, source: None }
+        Error {
+            kind,
+            code: None,
+            message: message.into(),
+            hint: None,
+            retryable: false,
+            throttled: false,
+            source: None,
+        }
     }
 
     /// [`Kind::Usage`].
@@ -156,6 +165,15 @@ impl Error {
         self
     }
 
+    /// Says that the service asked for fewer calls: the same call may succeed later, and this was no
+    /// failure of it.
+    #[must_use]
+    pub fn throttled(mut self) -> Self {
+        self.retryable = true;
+        self.throttled = true;
+        self
+    }
+
     /// Puts what was being done before the message: `context: message`.
     #[must_use]
     pub fn context(mut self, doing: impl fmt::Display) -> Self {
@@ -186,6 +204,11 @@ impl Error {
     /// Whether the same call may succeed when it is made again.
     pub fn is_retryable(&self) -> bool {
         self.retryable
+    }
+
+    /// Whether the service asked for fewer calls.
+    pub fn is_throttled(&self) -> bool {
+        self.throttled
     }
 
     /// The messages of the causes, outermost first, without those that repeat the one before.

@@ -13,7 +13,8 @@ use crate::error::{Error, Result};
 /// How often, how long and how patiently a failed call is made again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Retry {
-    /// Calls in all, the first included; at least 1.
+    /// Calls in all, the first included; at least 1. Calls that were throttled do not count: they
+    /// are made again until the deadline, since a service that is busy has not failed.
     pub attempts: u32,
     /// The bound of the first delay; each further bound is twice the one before.
     pub base: Duration,
@@ -26,7 +27,7 @@ pub struct Retry {
 impl Default for Retry {
     fn default() -> Self {
         Retry {
-            attempts: 5,
+            attempts: 3,
             base: Duration::from_millis(500),
             cap: Duration::from_secs(20),
             deadline: Duration::from_secs(120),
@@ -47,7 +48,7 @@ impl Retry {
         Fut: Future<Output = Result<T>>,
     {
         let started = Instant::now();
-        let mut attempt = 1;
+        let (mut attempt, mut failures) = (1, 0);
         loop {
             if cancel.is_cancelled() {
                 return Err(Error::interrupted());
@@ -56,10 +57,14 @@ impl Retry {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            let Some(delay) = self.next_delay(attempt, started.elapsed()).filter(|_| error.is_retryable())
-            else {
+            if !error.is_throttled() {
+                failures += 1;
+            }
+            let delay = self.delay(attempt, rand::random_range(0.0..=1.0));
+            let in_time = started.elapsed().saturating_add(delay) <= self.deadline;
+            if !error.is_retryable() || failures >= self.attempts || !in_time {
                 return Err(error);
-            };
+            }
             tokio::select! {
                 () = tokio::time::sleep(delay) => {}
                 () = cancel.cancelled() => return Err(Error::interrupted()),
@@ -127,7 +132,23 @@ mod tests {
             })
             .await;
         assert_eq!(result.err().map(|e| e.message().to_owned()).as_deref(), Some("slow"));
-        assert_eq!(calls.into_inner(), 5);
+        assert_eq!(calls.into_inner(), 3);
+    }
+
+    #[tokio::test]
+    async fn throttling_is_no_failure_and_ends_at_the_deadline_only() {
+        let calls = AtomicU32::new(0);
+        let result = quick()
+            .run(&CancellationToken::new(), |attempt| {
+                calls.fetch_add(1, Ordering::Relaxed);
+                async move { if attempt <= 20 { Err(Error::aws("busy").throttled()) } else { Ok(attempt) } }
+            })
+            .await;
+        assert_eq!((result.ok(), calls.into_inner()), (Some(21), 21));
+        let short = Retry { deadline: Duration::from_millis(5), ..quick() };
+        let result: Result<()> =
+            short.run(&CancellationToken::new(), |_| async { Err(Error::aws("busy").throttled()) }).await;
+        assert!(result.is_err_and(|error| error.is_throttled()));
     }
 
     #[tokio::test]

@@ -144,6 +144,12 @@ pub fn classify(code: &str) -> Class {
     Class::Terminal
 }
 
+/// Whether a code asks for fewer calls.
+pub fn throttled(code: &str) -> bool {
+    code.contains("Throttl")
+        || matches!(code, "RequestLimitExceeded" | "TooManyRequestsException" | "SlowDown")
+}
+
 /// Whether a call that failed with this code may have taken effect all the same.
 pub fn outcome_unknown(code: &str) -> bool {
     matches!(

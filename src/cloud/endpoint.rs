@@ -63,6 +63,8 @@ pub struct Settings {
     pub dependency_timeout: Duration,
     /// How long a resource that was just made may take to show in answers.
     pub visibility: Duration,
+    /// Whether calls are held back so that they stay below EC2's documented request limits.
+    pub rate_limits: bool,
 }
 
 impl Default for Settings {
@@ -74,6 +76,7 @@ impl Default for Settings {
             poll: Duration::from_secs(2),
             dependency_timeout: Duration::from_secs(120),
             visibility: Duration::from_secs(5),
+            rate_limits: true,
         }
     }
 }
@@ -93,7 +96,12 @@ impl Settings {
 
     /// For an endpoint on loopback: what was made shows at once and looking costs nothing.
     pub fn local() -> Self {
-        Settings { poll: Duration::from_millis(100), visibility: Duration::ZERO, ..Settings::default() }
+        Settings {
+            poll: Duration::from_millis(100),
+            visibility: Duration::ZERO,
+            rate_limits: false,
+            ..Settings::default()
+        }
     }
 }
 

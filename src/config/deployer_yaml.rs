@@ -14,7 +14,8 @@ use super::place::Place;
 use super::reader::Table;
 use super::report::Report;
 use super::settings::{
-    Address, Config, Deploy, FileTransfer, Fleet, Market, Network, Project, RegionFleet, Ssh,
+    Address, Aws, Config, Deploy, FileTransfer, Fleet, Market, Network, Project, RegionFleet, SPREADS,
+    STRATEGIES, Ssh,
 };
 use super::source::Span;
 use super::spot_toml::{default_files, plain_transfer};
@@ -39,7 +40,7 @@ const DEAD_KEYS: &[(&str, &str)] = &[
     ("vpc_tag_name", "spot names what it makes after the project"),
     ("ensure_default_vpc", "spot uses the default VPC, or one of its own with use_dedicated_vpc: true"),
     ("vpc_id", "it works in spot.toml: `vpc_id` in [network]"),
-    ("subnet_id", "spot uses every subnet of the VPC"),
+    ("subnet_id", "it works in spot.toml: `subnets` in [network]"),
     ("security_groups", "spot makes one security group for the project and removes it again"),
     ("environment", "it works in spot.toml: [deploy.environment]"),
 ];
@@ -73,7 +74,15 @@ pub(super) fn read(report: &Report, place: &Place, root: &Node) -> Option<Config
             directory: place.project().to_path_buf(),
         },
         fleet,
-        network: Network { dedicated, ssh_from: vec!["auto".to_owned()], ports: Vec::new(), vpc_id: None },
+        network: Network {
+            dedicated,
+            ssh_from: vec!["auto".to_owned()],
+            ports: Vec::new(),
+            vpc_id: None,
+            subnets: Vec::new(),
+            ipv6: false,
+        },
+        aws: Aws::default(),
         ssh,
         deploy,
         tags,
@@ -176,6 +185,18 @@ fn fleet(aws: &Table<'_>, user: String, regions: Vec<(String, RegionFleet)>) -> 
         image: "auto".to_owned(),
         market: Market::Spot,
         max_price,
+        max_hourly: None,
+        on_demand_base: 0,
+        spot_percent: 100,
+        on_demand_fallback: false,
+        strategy: STRATEGIES[0].to_owned(),
+        spread: SPREADS[0].to_owned(),
+        disk_iops: None,
+        disk_throughput: None,
+        disk_encrypted: None,
+        disk_kms_key: None,
+        instance_profile: None,
+        placement_group: None,
         disk_gb: aws.whole::<u32>("instance_storage_gb", 8..=65536).map_or(50, |disk| disk.value),
         user,
         public_ip: public_ip.is_none_or(|public| public.value),

@@ -21,6 +21,8 @@ pub struct Config {
     pub fleet: Fleet,
     /// Where they are on the network, and who may reach them.
     pub network: Network,
+    /// How the AWS API is spoken to.
+    pub aws: Aws,
     /// How to log in.
     pub ssh: Ssh,
     /// What to put and run on them.
@@ -55,8 +57,32 @@ pub struct Fleet {
     pub market: Market,
     /// The most to pay for an instance, in USD per hour; `None` is the on-demand price.
     pub max_price: Option<f64>,
+    /// The most that all instances together may cost, in USD per hour.
+    pub max_hourly: Option<f64>,
+    /// With the spot market: how many instances of each region are on-demand before any is spot.
+    pub on_demand_base: u32,
+    /// With the spot market: how many of a hundred of the others are spot, 0 to 100.
+    pub spot_percent: u32,
+    /// With the spot market: whether what no spot pool gives is launched on-demand.
+    pub on_demand_fallback: bool,
+    /// How EC2 chooses among the pools of a region: one of [`STRATEGIES`].
+    pub strategy: String,
+    /// How the instances are spread over the regions: one of [`SPREADS`].
+    pub spread: String,
     /// The size of the root disk in GiB, 8 to 65536.
     pub disk_gb: u32,
+    /// Its operations in a second, 3,000 to 80,000; `None`: 3,000.
+    pub disk_iops: Option<u32>,
+    /// Its MiB in a second, 125 to 2,000; `None`: 125.
+    pub disk_throughput: Option<u32>,
+    /// Whether it is encrypted; `None`: as the account has it.
+    pub disk_encrypted: Option<bool>,
+    /// The KMS key that encrypts it; `None`: the account's.
+    pub disk_kms_key: Option<String>,
+    /// The IAM instance profile whose role programs on the instance get, by name or ARN.
+    pub instance_profile: Option<String>,
+    /// The placement group, by name.
+    pub placement_group: Option<String>,
     /// The user to log in as.
     pub user: String,
     /// Whether instances get a public address.
@@ -64,6 +90,12 @@ pub struct Fleet {
     /// What differs by region.
     pub region: BTreeMap<String, RegionFleet>,
 }
+
+/// What `strategy` can be, the default first.
+pub const STRATEGIES: [&str; 4] =
+    ["price-capacity-optimized", "capacity-optimized", "lowest-price", "ordered"];
+/// What `spread` can be, the default first.
+pub const SPREADS: [&str; 3] = ["even", "cheapest", "capacity"];
 
 impl Fleet {
     /// The instance types for a region: its own, or those of the fleet.
@@ -112,8 +144,31 @@ pub struct Network {
     pub ssh_from: Vec<String>,
     /// TCP ports to open besides SSH, to the same sources.
     pub ports: Vec<PortRange>,
-    /// An existing VPC to use; never together with `dedicated`.
+    /// An existing VPC to use, its id or `tag:KEY=VALUE`; never together with `dedicated`.
     pub vpc_id: Option<String>,
+    /// Existing subnets to use, ids or `tag:KEY=VALUE`; never together with `dedicated`. None: all.
+    pub subnets: Vec<String>,
+    /// Whether a dedicated VPC, or instances in an existing one, get IPv6 addresses.
+    pub ipv6: bool,
+}
+
+/// How patiently the AWS API is spoken to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Aws {
+    /// Seconds for a connection to come up, 1 to 600.
+    pub connect_timeout: u64,
+    /// Seconds for an answer, 1 to 3600.
+    pub read_timeout: u64,
+    /// How often a call that failed in passing is made in all, 1 to 20. Throttled calls do not count.
+    pub attempts: u32,
+    /// Seconds after which a call that failed or was throttled is not made again, 1 to 3600.
+    pub retry_timeout: u64,
+}
+
+impl Default for Aws {
+    fn default() -> Self {
+        Aws { connect_timeout: 10, read_timeout: 60, attempts: 3, retry_timeout: 120 }
+    }
 }
 
 /// TCP ports from one to another, both included; `from` is at most `to`.

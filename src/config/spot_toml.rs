@@ -13,7 +13,9 @@ use super::checks::{fleet as fleet_checks, key_files, network as network_checks,
 use super::place::Place;
 use super::reader::Table;
 use super::report::Report;
-use super::settings::{Address, Config, Fleet, Market, Network, Project, RegionFleet, Ssh};
+use super::settings::{
+    Address, Aws, Config, Fleet, Market, Network, Project, RegionFleet, SPREADS, STRATEGIES, Ssh,
+};
 use super::tree::{Located, Node};
 use vocabulary::elsewhere;
 
@@ -30,6 +32,7 @@ pub(super) fn read(report: &Report, place: &Place, root: &Node) -> Option<Config
         source: None,
         project,
         network: network(section("network")),
+        aws: aws(section("aws")),
         ssh: ssh(place, section("ssh")),
         deploy: deploy::deploy(place, section("deploy"), &fleet.user),
         fleet,
@@ -56,6 +59,14 @@ fn fleet(table: Table<'_>) -> Fleet {
     let image_at = image.as_ref().map(|image| image.span);
     let market = table.text("market").and_then(|market| fleet_checks::market(report, &market));
     let price = table.number("max_price");
+    let hourly = table.number("max_hourly");
+    let word = |key: &'static str, words: &[&str]| {
+        let said = table.text(key).and_then(|said| fleet_checks::word(report, key, said, words));
+        said.or_else(|| words.first().map(|word| (*word).to_owned())).unwrap_or_default()
+    };
+    let (strategy, spread) = (word("strategy", &STRATEGIES), word("spread", &SPREADS));
+    let named = |key: &'static str| table.text(key).map(|said| said.value).filter(|said| !said.is_empty());
+    let whole = |key: &'static str, range| table.whole::<u32>(key, range).map(|said| said.value);
     let disk = table.whole::<u32>("disk_gb", 8..=65536);
     let user = table.text("user").and_then(|user| fleet_checks::user(report, user));
     let public_ip = table.boolean("public_ip");
@@ -67,7 +78,19 @@ fn fleet(table: Table<'_>) -> Fleet {
         image: image.map_or_else(|| "auto".to_owned(), |image| image.value),
         market: market.unwrap_or(Market::Spot),
         max_price: price.and_then(|price| fleet_checks::price(report, "max_price", price)),
+        max_hourly: hourly.and_then(|price| fleet_checks::price(report, "max_hourly", price)),
+        on_demand_base: whole("on_demand_base", 0..=1000).unwrap_or(0),
+        spot_percent: whole("spot_percent", 0..=100).unwrap_or(100),
+        on_demand_fallback: table.boolean("on_demand_fallback").is_some_and(|said| said.value),
+        strategy,
+        spread,
         disk_gb: disk.map_or(50, |disk| disk.value),
+        disk_iops: whole("disk_iops", 3_000..=80_000),
+        disk_throughput: whole("disk_throughput", 125..=2_000),
+        disk_encrypted: table.boolean("disk_encrypted").map(|said| said.value),
+        disk_kms_key: named("disk_kms_key"),
+        instance_profile: named("instance_profile"),
+        placement_group: named("placement_group"),
         user: user.unwrap_or_else(|| "ubuntu".to_owned()),
         public_ip: public_ip.is_none_or(|public| public.value),
         region: BTreeMap::new(),
@@ -117,7 +140,17 @@ fn network(table: Table<'_>) -> Network {
     let dedicated = table.boolean("dedicated");
     let sources = table.texts("ssh_from").map(|listed| network_checks::sources(report, listed));
     let ports = table.entry("ports").map(|entry| network_checks::ports(report, &entry.value));
-    let vpc_id = table.text("vpc_id").and_then(|id| network_checks::vpc_id(report, id));
+    let vpc_id = table.text("vpc_id").and_then(|said| network_checks::selector(report, said, "vpc-"));
+    let subnets = table.texts("subnets").map(|listed| {
+        let all = listed.value.into_iter();
+        all.filter_map(|said| network_checks::selector(report, said, "subnet-")).collect::<Vec<_>>()
+    });
+    let subnets = subnets.unwrap_or_default();
+    let ipv6 = table.boolean("ipv6").is_some_and(|ipv6| ipv6.value);
+    if let (Some(Located { value: true, span }), false) = (dedicated, subnets.is_empty()) {
+        let hint = "keep one: `dedicated` makes new subnets, `subnets` names existing ones".to_owned();
+        report.error(span, "`dedicated` and `subnets` exclude each other", Some(hint));
+    }
     if let (Some(Located { value: true, span }), true) = (dedicated, vpc_id.is_some()) {
         let hint = "keep one: `dedicated` makes a new VPC, `vpc_id` uses an existing one".to_owned();
         report.error(span, "`dedicated` and `vpc_id` exclude each other", Some(hint));
@@ -128,7 +161,24 @@ fn network(table: Table<'_>) -> Network {
         ssh_from: sources.unwrap_or_else(|| vec!["auto".to_owned()]),
         ports: ports.unwrap_or_default(),
         vpc_id,
+        subnets,
+        ipv6,
     }
+}
+
+fn aws(table: Table<'_>) -> Aws {
+    let usual = Aws::default();
+    let seconds = |key: &'static str, longest: i64, usual: u64| {
+        table.whole::<u64>(key, 1..=longest).map_or(usual, |seconds| seconds.value)
+    };
+    let aws = Aws {
+        connect_timeout: seconds("connect_timeout", 600, usual.connect_timeout),
+        read_timeout: seconds("read_timeout", 3600, usual.read_timeout),
+        attempts: table.whole::<u32>("attempts", 1..=20).map_or(usual.attempts, |attempts| attempts.value),
+        retry_timeout: seconds("retry_timeout", 3600, usual.retry_timeout),
+    };
+    table.finish(|key| elsewhere("aws", key));
+    aws
 }
 
 fn ssh(place: &Place, table: Table<'_>) -> Ssh {

@@ -185,16 +185,27 @@ impl Context {
     /// The cloud, connected at the first call that needs it.
     pub fn cloud(&self) -> Result<Arc<dyn Cloud>> {
         self.act()?;
+        if let Some(cloud) = lock(&self.0.cloud).as_ref() {
+            return Ok(Arc::clone(cloud));
+        }
+        let settings = self.cloud_settings();
+        let cancel = self.0.runtime.cancellation();
         let mut slot = lock(&self.0.cloud);
-        let cloud = slot.get_or_insert_with(|| {
-            let cancel = self.0.runtime.cancellation();
-            Arc::new(ec2::Ec2::new(
-                self.0.place.endpoint.clone(),
-                CloudSettings::for_endpoint(&self.0.place.endpoint),
-                cancel,
-            ))
-        });
+        let cloud = slot
+            .get_or_insert_with(|| Arc::new(ec2::Ec2::new(self.0.place.endpoint.clone(), settings, cancel)));
         Ok(Arc::clone(cloud))
+    }
+
+    /// How patiently the cloud is spoken to. A broken configuration keeps nobody from looking and
+    /// destroying: it is the usual patience then.
+    fn cloud_settings(&self) -> CloudSettings {
+        let patience = self.config().map(|config| config.aws.clone()).unwrap_or_default();
+        let mut settings = CloudSettings::for_endpoint(&self.0.place.endpoint);
+        settings.connect_timeout = Duration::from_secs(patience.connect_timeout);
+        settings.read_timeout = Duration::from_secs(patience.read_timeout);
+        settings.retry.attempts = patience.attempts;
+        settings.retry.deadline = Duration::from_secs(patience.retry_timeout);
+        settings
     }
 
     /// Lets a session go on after an interrupt: what was cancelled is made anew when it is needed.

@@ -93,7 +93,7 @@ impl Default for Settings {
             connect_timeout: Duration::from_secs(10),
             keepalive: Duration::from_secs(30),
             handshakes: 32,
-            retry: Retry::default(),
+            retry: Retry { attempts: 5, ..Retry::default() },
         }
     }
 }

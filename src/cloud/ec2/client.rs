@@ -17,6 +17,7 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use super::errors;
+use super::pace::Pace;
 use super::survey::Kept;
 use super::transport::Transport;
 use crate::cloud::{Endpoint, Settings, codes};
@@ -40,6 +41,7 @@ struct Shared {
     clients: Mutex<HashMap<String, Client>>,
     /// Looks at networks that nobody has used yet.
     surveys: Mutex<Vec<Kept>>,
+    pace: Pace,
 }
 
 impl fmt::Debug for Ec2 {
@@ -61,6 +63,7 @@ impl Ec2 {
             config: OnceCell::new(),
             clients: Mutex::new(HashMap::new()),
             surveys: Mutex::new(Vec::new()),
+            pace: Pace::default(),
         };
         Ec2 { shared: Arc::new(shared), cancel }
     }
@@ -173,8 +176,33 @@ impl Ec2 {
         F: Fn(Client) -> Fut,
         Fut: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     {
+        self.attempt_on(region, action, 0, request).await
+    }
+
+    /// One attempt at a request that launches or ends so many instances: EC2 limits those too.
+    pub(super) async fn attempt_on<T, E, F, Fut>(
+        &self,
+        region: &str,
+        action: &str,
+        instances: u32,
+        request: &F,
+    ) -> Result<T>
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+        F: Fn(Client) -> Fut,
+        Fut: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    {
+        let limited = self.settings().rate_limits;
+        if limited {
+            self.shared.pace.admit(region, action, instances, &self.cancel).await?;
+        }
         let client = self.client(region).await;
-        request(client).await.map_err(|error| errors::convert(&format!("ec2:{action}"), region, &error))
+        let result =
+            request(client).await.map_err(|error| errors::convert(&format!("ec2:{action}"), region, &error));
+        if limited {
+            self.shared.pace.note(region, action, result.as_ref().is_err_and(Error::is_throttled));
+        }
+        result
     }
 
     /// A request that changes nothing: repeated when that may help, given up at once on cancellation.

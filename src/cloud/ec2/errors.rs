@@ -65,6 +65,7 @@ fn build(action: &str, region: &str, name: &str, code: &str, message: &str, pass
     };
     let error =
         Error::new(kind, format!("{name} in {region}: {message}")).with_code(code).retryable(retryable);
+    let error = if codes::throttled(code) { error.throttled() } else { error };
     match codes::hint(code, action, region) {
         Some(hint) => error.with_hint(hint),
         None => error,

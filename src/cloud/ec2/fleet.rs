@@ -27,7 +27,7 @@ impl Ec2 {
             order.blueprint.intent("CreateFleet", &order.token, order.parameters(), "TerminateInstances");
         let send = || async {
             let send = |client: aws_sdk_ec2::Client| order.fill(client.create_fleet()).send();
-            let answer = self.attempt(region, "CreateFleet", &send).await?;
+            let answer = self.attempt_on(region, "CreateFleet", order.count, &send).await?;
             Ok((order.instances(&answer), order.refusals(&answer)))
         };
         self.place_order(intent, record, send).await

@@ -3,6 +3,7 @@
 //! | file | what lives there |
 //! |---|---|
 //! | `client.rs` | [`Ec2`]: clients, one per region and built when first used; retries; paging |
+//! | `pace.rs` | staying below EC2's request limits |
 //! | `transport.rs` | the HTTP connections that all clients share |
 //! | `errors.rs` | from the SDK's errors to ours |
 //! | `mutation.rs` | intent, call, closing: every request that changes something |
@@ -26,6 +27,7 @@ mod launch;
 mod mutation;
 mod network;
 mod owned;
+mod pace;
 mod place;
 mod removal;
 mod run;

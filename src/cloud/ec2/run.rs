@@ -25,7 +25,7 @@ impl Ec2 {
             order.blueprint.intent("RunInstances", &order.token, order.parameters(), "TerminateInstances");
         let send = || async {
             let send = |client| order.send(client);
-            let answer = self.attempt(region, "RunInstances", &send).await?;
+            let answer = self.attempt_on(region, "RunInstances", order.count, &send).await?;
             let made: Vec<Instance> =
                 answer.instances().iter().map(|it| instance(region, it, &order.tags)).collect();
             if made.is_empty() { Err(nothing_came(region)) } else { Ok((made, Vec::new())) }

@@ -102,7 +102,24 @@ fn is_size(size: &str) -> bool {
         || size.strip_prefix("metal-").and_then(|size| size.strip_suffix("xl")).is_some_and(is_number)
 }
 
-/// Whether this is `auto`, an image id, or a pattern for names of images.
+/// One of some words.
+pub(in super::super) fn word(
+    report: &Report,
+    key: &str,
+    said: Located<String>,
+    words: &[&str],
+) -> Option<String> {
+    if words.contains(&said.value.as_str()) {
+        return Some(said.value);
+    }
+    let lowered = said.value.to_lowercase().replace(['_', ' '], "-");
+    let hint = nearest(&lowered, words.iter().copied()).map(|name| format!("did you mean `{name}`?"));
+    let all: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    report.error(said.span, format!("`{}` is no {key}, expected {}", said.value, all.join(", ")), hint);
+    None
+}
+
+/// Whether this is `auto`, an image id, the path of an SSM parameter, or a pattern for names of images.
 pub(in super::super) fn image(report: &Report, image: &Located<String>) -> bool {
     let name = image.value.as_str();
     if let Some(id) = name.strip_prefix("ami-") {
@@ -124,6 +141,15 @@ pub(in super::super) fn image(report: &Report, image: &Located<String>) -> bool 
             );
         }
         return name == "auto";
+    }
+    if let Some(path) =
+        name.strip_prefix("ssm:").or(Some(name)).filter(|path| path.starts_with("/aws/service/"))
+    {
+        let is_path = path.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
+        if !is_path {
+            report.error(image.span, format!("`{name}` is not the path of an SSM parameter"), None);
+        }
+        return is_path;
     }
     let is_pattern = (3..=128).contains(&name.chars().count())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "()[]. /-'@_*?".contains(c));

@@ -124,20 +124,24 @@ fn port(report: &Report, node: &Node) -> Option<PortRange> {
     }
 }
 
-/// An id of a VPC.
-pub(in super::super) fn vpc_id(report: &Report, id: Located<String>) -> Option<String> {
-    let digits = id.value.strip_prefix("vpc-").unwrap_or_default();
-    if matches!(digits.len(), 8 | 17)
-        && digits.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c))
-    {
-        return Some(id.value);
+/// An existing resource: its id, which starts with `prefix`, or `tag:KEY=VALUE`.
+pub(in super::super) fn selector(report: &Report, said: Located<String>, prefix: &str) -> Option<String> {
+    let digits = said.value.strip_prefix(prefix).unwrap_or_default();
+    let is_id = matches!(digits.len(), 8 | 17)
+        && digits.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c));
+    let tag = said.value.strip_prefix("tag:").and_then(|tag| tag.split_once('='));
+    if is_id || tag.is_some_and(|(key, _)| !key.is_empty()) {
+        return Some(said.value);
     }
-    let message = format!("`{}` is not a VPC id, expected vpc- and 17 (or 8) hexadecimal digits", id.value);
-    report.error(
-        id.span,
-        message,
-        Some("`aws ec2 describe-vpcs --query 'Vpcs[].VpcId'` lists them".to_owned()),
+    let (what, list) = match prefix {
+        "vpc-" => ("a VPC", "describe-vpcs --query 'Vpcs[].VpcId'"),
+        _ => ("a subnet", "describe-subnets --query 'Subnets[].SubnetId'"),
+    };
+    let message = format!(
+        "`{}` is not {what}, expected {prefix} and 17 (or 8) hexadecimal digits, or tag:KEY=VALUE",
+        said.value
     );
+    report.error(said.span, message, Some(format!("`aws ec2 {list}` lists them")));
     None
 }
 
@@ -264,7 +268,9 @@ mod tests {
             "the port has a key of its own: `port`"
         );
         assert_eq!(with(|report| address(report, located("-oProxyCommand=x"))).0, None);
-        assert!(with(|report| vpc_id(report, located("vpc-0123456789abcdef0"))).0.is_some());
-        assert!(with(|report| vpc_id(report, located("subnet-1"))).0.is_none());
+        assert!(with(|report| selector(report, located("vpc-0123456789abcdef0"), "vpc-")).0.is_some());
+        assert!(with(|report| selector(report, located("subnet-1"), "vpc-")).0.is_none());
+        assert!(with(|report| selector(report, located("tag:Name=prod"), "vpc-")).0.is_some());
+        assert!(with(|report| selector(report, located("tag:=prod"), "subnet-")).0.is_none());
     }
 }

@@ -136,9 +136,9 @@ fn misplaced_and_foreign_keys_say_where_they_belong() {
         ["error 1: unknown key `coutn` in spot.toml | did you mean `count` in [fleet]?"]
     );
     assert_eq!(
-        problems("[aws]\nx = 1\n[flete]\n"),
+        problems("[cloud]\nx = 1\n[flete]\n"),
         [
-            "error 1: unknown key `aws` in spot.toml | spot.toml has: project, fleet, network, ssh, deploy, tags",
+            "error 1: unknown key `cloud` in spot.toml | spot.toml has: project, fleet, network, aws, ssh, deploy, tags",
             "error 3: unknown key `flete` in spot.toml | did you mean `fleet`?"
         ]
     );
@@ -322,4 +322,28 @@ fn secrets_in_a_misformed_environment_are_not_shown_either() {
             "{problems}"
         );
     }
+}
+
+#[test]
+fn what_a_fleet_may_cost_and_how_it_is_chosen() {
+    let text = "[fleet]\nstrategy = \"lowest-price\"\nspread = \"cheapest\"\nmax_hourly = 1.5\non_demand_base = 1\nspot_percent = 50\non_demand_fallback = true\ndisk_iops = 4000\ninstance_profile = \"app\"\n[network]\nvpc_id = \"tag:Name=prod\"\nsubnets = [\"subnet-01234567\"]\n[aws]\nattempts = 7\n";
+    let config = Folder::new().with("spot.toml", text).good();
+    let fleet = &config.fleet;
+    assert_eq!((fleet.strategy.as_str(), fleet.spread.as_str()), ("lowest-price", "cheapest"));
+    assert_eq!((fleet.max_hourly, fleet.on_demand_base, fleet.spot_percent), (Some(1.5), 1, 50));
+    assert!(fleet.on_demand_fallback && fleet.disk_iops == Some(4000));
+    assert_eq!(config.network.subnets, ["subnet-01234567"]);
+    assert_eq!((config.aws.attempts, config.aws.read_timeout), (7, 60));
+    assert_eq!(
+        problems("[fleet]\nstrategy = \"lowest_prise\"\n"),
+        [
+            "error 2: `lowest_prise` is no strategy, expected `price-capacity-optimized`, `capacity-optimized`, `lowest-price`, `ordered` | did you mean `lowest-price`?"
+        ]
+    );
+    assert_eq!(
+        problems("[fleet]\nspot_percent = 101\n"),
+        ["error 2: `spot_percent` must be from 0 to 100, found 101"]
+    );
+    let both = problems("[network]\ndedicated = true\nsubnets = [\"subnet-01234567\"]\n");
+    assert!(both[0].starts_with("error 2: `dedicated` and `subnets` exclude each other"), "{both:?}");
 }
