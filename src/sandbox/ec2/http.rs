@@ -1,5 +1,6 @@
 //! The HTTP side: connections, and what a request is before it is an action.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -13,15 +14,18 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::authorization;
+use super::calls::{self, RecordedCall};
 use super::fault::Fault;
 use super::request::Params;
 use super::response::{self, Response};
 use super::service::Service;
+use super::services::{self, iam};
 use crate::error::{Error, Result};
 
 /// No request of EC2 is longer, with 16 KiB of user data and a thousand ids.
@@ -56,6 +60,11 @@ impl Server {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What it carries out actions with.
+    pub fn service(&self) -> &Service {
+        &self.service
     }
 
     /// Stops listening and waits for the requests under way.
@@ -129,25 +138,69 @@ impl Connections {
         request: Request<Incoming>,
         peer: SocketAddr,
     ) -> Result<hyper::Response<Full<Bytes>>, Lost> {
-        if request.uri().path() == "/checkip" && request.method() == Method::GET {
+        let path = request.uri().path();
+        if path == "/checkip" && request.method() == Method::GET {
             return Ok(hyper::Response::new(Full::new(Bytes::from(format!("{}\n", peer.ip())))));
         }
+        if path.starts_with("/_sandbox/") {
+            return Ok(whole(self.control(request).await));
+        }
+        let start = self.service.calls().now();
         let (_, latency, lost) = self.service.trouble();
         if !latency.is_zero() {
             tokio::time::sleep(latency).await;
         }
         let asked = read(request).await;
-        let of_ec2 = asked.as_ref().is_ok_and(|asked| !asked.of_sts());
+        let of_ec2 = asked.as_ref().is_ok_and(|asked| matches!(asked.body, Body::Ec2(_)));
+        let record = asked.as_ref().map(Asked::record).unwrap_or_else(|_| Asked::unreadable());
         // A task of its own: what has begun is finished even if the client goes away.
         let service = Arc::clone(&self.service);
         let answer = self.tasks.spawn(async move { answer(&service, asked).await }).await;
-        if of_ec2 && self.service.chance(lost) {
-            return Err(Lost);
-        }
+        let lost = of_ec2 && self.service.chance(lost);
         let answer = answer.unwrap_or_else(|_| {
             response::ec2_fault(&response::request_id(), &Fault::internal("the sandbox failed"))
         });
-        Ok(whole(answer))
+        self.service.calls().add(|| RecordedCall {
+            status: if lost { 0 } else { answer.status },
+            code: answer.code.clone(),
+            start_ms: start,
+            end_ms: self.service.calls().now(),
+            ..record
+        });
+        if lost { Err(Lost) } else { Ok(whole(answer)) }
+    }
+
+    /// What tests and tools ask of the sandbox itself.
+    async fn control(&self, request: Request<Incoming>) -> Response {
+        let path = request.uri().path().to_owned();
+        match (request.method().clone(), path.as_str()) {
+            (Method::GET, "/_sandbox/calls") => {
+                let lines: Vec<String> = self
+                    .service
+                    .calls()
+                    .all()
+                    .iter()
+                    .filter_map(|call| serde_json::to_string(call).ok())
+                    .map(|line| line + "\n")
+                    .collect();
+                Response::json(200, lines.concat())
+            }
+            (Method::POST, "/_sandbox/interrupt") => {
+                let body = Limited::new(request.into_body(), LONGEST_BODY).collect().await;
+                let wanted = body.ok().and_then(|body| serde_json::from_slice(&body.to_bytes()).ok());
+                let done = match wanted {
+                    Some(wanted) => self.service.interrupt(wanted).await,
+                    None => Err(Fault::value(
+                        "expected JSON such as {\"instance_id\": \"i-…\", \"rebalance\": false, \"seconds\": 120}",
+                    )),
+                };
+                match done {
+                    Ok(()) => Response::json(200, "{}\n".to_owned()),
+                    Err(fault) => response::json_fault(&fault),
+                }
+            }
+            _ => response::json_fault(&Fault::with_status(404, "NotFound", format!("there is no {path}"))),
+        }
     }
 }
 
@@ -166,12 +219,44 @@ impl std::error::Error for Lost {}
 /// A request that has been read.
 struct Asked {
     authorization: Option<String>,
-    params: Params,
+    body: Body,
+}
+
+/// Which service is asked, and what.
+enum Body {
+    Ec2(Params),
+    Sts(Params),
+    Iam(Params),
+    /// A service that speaks JSON, and its action.
+    Json(&'static str, String, Value),
 }
 
 impl Asked {
-    fn of_sts(&self) -> bool {
-        self.params.text("Version") == Some(STS_VERSION)
+    /// What is known of the call before it is answered.
+    fn record(&self) -> RecordedCall {
+        let action = |params: &Params| params.text("Action").unwrap_or_default().to_owned();
+        let (service, action, parameters) = match &self.body {
+            Body::Ec2(params) => ("ec2", action(params), calls::of_query(params)),
+            Body::Sts(params) => ("sts", action(params), calls::of_query(params)),
+            Body::Iam(params) => ("iam", action(params), calls::of_query(params)),
+            Body::Json(service, action, input) => (*service, action.clone(), calls::of_json(input)),
+        };
+        let region =
+            authorization::scope(self.authorization.as_deref()).map(|scope| scope.region).unwrap_or_default();
+        RecordedCall { service: service.to_owned(), action, region, parameters, ..Self::unreadable() }
+    }
+
+    fn unreadable() -> RecordedCall {
+        RecordedCall {
+            service: String::new(),
+            action: String::new(),
+            region: String::new(),
+            status: 0,
+            code: None,
+            start_ms: 0.0,
+            end_ms: 0.0,
+            parameters: BTreeMap::new(),
+        }
     }
 }
 
@@ -182,13 +267,30 @@ async fn read(request: Request<Incoming>) -> Result<Asked, Fault> {
     }
     let too_long = |_| Fault::with_status(413, "RequestEntityTooLarge", "The request is too long");
     let body = Limited::new(body, LONGEST_BODY).collect().await.map_err(too_long)?.to_bytes();
+    let header = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
+    let authorization = header(AUTHORIZATION.as_str()).map(str::to_owned);
+    if let Some((service, action)) = header("x-amz-target").and_then(services::target) {
+        let input = if body.is_empty() {
+            Ok(Value::Object(Default::default()))
+        } else {
+            serde_json::from_slice(&body)
+        };
+        let input =
+            input.map_err(|error| Fault::new("SerializationException", format!("not JSON: {error}")))?;
+        return Ok(Asked { authorization, body: Body::Json(service, action.to_owned(), input) });
+    }
     let mut encoded = head.uri.query().unwrap_or_default().as_bytes().to_vec();
     if !body.is_empty() {
         encoded.push(b'&');
         encoded.extend_from_slice(&body);
     }
-    let authorization = head.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    Ok(Asked { authorization: authorization.map(str::to_owned), params: Params::parse(&encoded)? })
+    let params = Params::parse(&encoded)?;
+    let body = match params.text("Version") {
+        Some(STS_VERSION) => Body::Sts(params),
+        Some(iam::VERSION) => Body::Iam(params),
+        _ => Body::Ec2(params),
+    };
+    Ok(Asked { authorization, body })
 }
 
 async fn answer(service: &Service, asked: Result<Asked, Fault>) -> Response {
@@ -198,22 +300,40 @@ async fn answer(service: &Service, asked: Result<Asked, Fault>) -> Response {
         Err(fault) => return response::ec2_fault(&id, &fault),
     };
     let scope = authorization::scope(asked.authorization.as_deref());
-    if asked.of_sts() {
-        return match scope.and_then(|_| caller_identity(&asked.params)) {
+    match asked.body {
+        Body::Sts(params) => match scope.and_then(|_| caller_identity(&params)) {
             Ok(()) => response::identity(&id),
-            Err(fault) => response::sts_fault(&id, &fault),
-        };
-    }
-    let done = match scope {
-        Ok(_) if service.chance(service.trouble().0) => {
-            Err(Fault::with_status(503, "RequestLimitExceeded", "Request limit exceeded."))
+            Err(fault) => response::query_fault(response::STS, &id, &fault),
+        },
+        Body::Iam(params) => {
+            let done = match scope {
+                Ok(_) => service.roles(&params).await,
+                Err(fault) => Err(fault),
+            };
+            match done {
+                Ok(xml) => response::iam(params.text("Action").unwrap_or_default(), &id, xml),
+                Err(fault) => response::query_fault(response::IAM, &id, &fault),
+            }
         }
-        Ok(scope) => service.perform(&asked.params, &scope.region).await,
-        Err(fault) => Err(fault),
-    };
-    match done {
-        Ok((action, xml)) => response::ec2(action, &id, xml),
-        Err(fault) => response::ec2_fault(&id, &fault),
+        Body::Json(name, action, input) => {
+            match scope.and_then(|scope| service.ask(&scope.region, name, &action, &input)) {
+                Ok(value) => Response::json(200, value.to_string()),
+                Err(fault) => response::json_fault(&fault),
+            }
+        }
+        Body::Ec2(params) => {
+            let done = match scope {
+                Ok(_) if service.chance(service.trouble().0) => {
+                    Err(Fault::with_status(503, "RequestLimitExceeded", "Request limit exceeded."))
+                }
+                Ok(scope) => service.perform(&params, &scope.region).await,
+                Err(fault) => Err(fault),
+            };
+            match done {
+                Ok((action, xml)) => response::ec2(action, &id, xml),
+                Err(fault) => response::ec2_fault(&id, &fault),
+            }
+        }
     }
 }
 
@@ -232,8 +352,6 @@ fn whole(response: Response) -> hyper::Response<Full<Bytes>> {
     if let Ok(status) = hyper::StatusCode::from_u16(response.status) {
         *whole.status_mut() = status;
     }
-    whole
-        .headers_mut()
-        .insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("text/xml;charset=UTF-8"));
+    whole.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(response.content_type));
     whole
 }

@@ -1,4 +1,4 @@
-//! The machine images of the sandbox: Canonical's Ubuntu, several dates of each.
+//! The machine images of the sandbox: Ubuntu and Amazon Linux, several dates of each.
 
 use sha2::{Digest, Sha256};
 
@@ -26,47 +26,73 @@ pub(super) struct Image {
     pub snapshot: String,
     /// The type of its root volume.
     pub volume_type: &'static str,
+    /// The account that owns it.
+    pub owner: &'static str,
+    /// Name of its root device.
+    pub root_device: &'static str,
+    /// The SSM parameter that names the newest of its kind.
+    parameter: String,
 }
 
 /// Size of the root volume in GiB.
 pub(super) const ROOT_SIZE: u32 = 8;
-/// Name of the root device.
-pub(super) const ROOT_DEVICE: &str = "/dev/sda1";
+/// The account that owns Amazon Linux.
+const AMAZON: &str = "137112412989";
 
 struct Series {
-    folder: &'static str,
-    release: &'static str,
+    /// What its names are, with `{arch}` and `{date}` in them.
+    name: &'static str,
     title: &'static str,
     volume_type: &'static str,
+    owner: &'static str,
+    root_device: &'static str,
+    /// Words for x86_64 and arm64.
+    words: [&'static str; 2],
+    parameter: &'static str,
 }
 
 const SERIES: &[Series] = &[
     Series {
-        folder: "hvm-ssd-gp3",
-        release: "ubuntu-noble-24.04",
+        name: "ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-{arch}-server-{date}",
         title: "Canonical, Ubuntu, 24.04",
         volume_type: "gp3",
+        owner: CANONICAL,
+        root_device: "/dev/sda1",
+        words: ["amd64", "arm64"],
+        parameter: "/aws/service/canonical/ubuntu/server/24.04/stable/current/{arch}/hvm/ebs-gp3/ami-id",
     },
     Series {
-        folder: "hvm-ssd",
-        release: "ubuntu-jammy-22.04",
+        name: "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-{arch}-server-{date}",
         title: "Canonical, Ubuntu, 22.04",
         volume_type: "gp2",
+        owner: CANONICAL,
+        root_device: "/dev/sda1",
+        words: ["amd64", "arm64"],
+        parameter: "/aws/service/canonical/ubuntu/server/22.04/stable/current/{arch}/hvm/ebs-gp2/ami-id",
+    },
+    Series {
+        name: "al2023-ami-2023.9.{date}.0-kernel-6.1-{arch}",
+        title: "Amazon Linux 2023",
+        volume_type: "gp3",
+        owner: AMAZON,
+        root_device: "/dev/xvda",
+        words: ["x86_64", "arm64"],
+        parameter: "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{arch}",
     },
 ];
 
-/// Canonical's word for the architecture, and EC2's.
-const ARCHITECTURES: &[(&str, &str)] = &[("amd64", "x86_64"), ("arm64", "arm64")];
+/// EC2's words for the architectures.
+const ARCHITECTURES: [&str; 2] = ["x86_64", "arm64"];
 
 /// Build dates: year, month, day.
-const DATES: &[(u16, u8, u8)] = &[(2025, 11, 18), (2026, 3, 20), (2026, 6, 12), (2026, 9, 15)];
+const DATES: &[(u16, u8, u8)] = &[(2024, 4, 23), (2025, 11, 18), (2026, 3, 20), (2026, 6, 12), (2026, 9, 15)];
 
 /// Every image of a region, oldest first within a series.
 pub(super) fn all(region: &str) -> Vec<Image> {
     let mut images = Vec::new();
     for series in SERIES {
-        for architecture in ARCHITECTURES {
-            images.extend(DATES.iter().map(|date| image(region, series, *architecture, *date)));
+        for (architecture, word) in ARCHITECTURES.into_iter().zip(series.words) {
+            images.extend(DATES.iter().map(|date| image(region, series, (word, architecture), *date)));
         }
     }
     images
@@ -77,23 +103,32 @@ pub(super) fn find(region: &str, id: &str) -> Option<Image> {
     all(region).into_iter().find(|image| image.id == id)
 }
 
+/// The image that a public SSM parameter names.
+pub(super) fn newest(region: &str, parameter: &str) -> Option<Image> {
+    // Canonical's parameters exist under the code names, too.
+    let numbered = parameter.replace("/noble/", "/24.04/").replace("/jammy/", "/22.04/");
+    all(region).into_iter().rfind(|image| image.parameter == numbered)
+}
+
 fn image(
     region: &str,
     series: &Series,
     (word, architecture): (&str, &'static str),
     (year, month, day): (u16, u8, u8),
 ) -> Image {
-    let Series { folder, release, title, volume_type } = series;
     let serial = format!("{year}{month:02}{day:02}");
-    let name = format!("ubuntu/images/{folder}/{release}-{word}-server-{serial}");
+    let name = series.name.replace("{arch}", word).replace("{date}", &serial);
     Image {
         id: stable("ami", region, &name),
         snapshot: stable("snap", region, &name),
-        description: format!("{title}, {word} image build on {year}-{month:02}-{day:02}"),
+        description: format!("{}, {word} image build on {year}-{month:02}-{day:02}", series.title),
         architecture,
         created: format!("{year}-{month:02}-{day:02}T07:12:41.000Z"),
         deprecated: format!("{}-{month:02}-{day:02}T07:12:41.000Z", year + 2),
-        volume_type,
+        volume_type: series.volume_type,
+        owner: series.owner,
+        root_device: series.root_device,
+        parameter: series.parameter.replace("{arch}", word),
         name,
     }
 }
@@ -112,7 +147,10 @@ mod tests {
     fn ids_differ_by_region_and_stay() {
         let west = all("us-west-2");
         let east = all("us-east-1");
-        assert_eq!(west.len(), 16);
+        assert_eq!(west.len(), 30);
+        let parameter = "/aws/service/canonical/ubuntu/server/24.04/stable/current/arm64/hvm/ebs-gp3/ami-id";
+        let newest = newest("us-west-2", parameter).unwrap();
+        assert_eq!((newest.architecture, newest.name.contains("20260915")), ("arm64", true));
         assert!(west.iter().all(|image| east.iter().all(|other| other.id != image.id)));
         assert_eq!(find("us-west-2", &west[0].id).unwrap().name, west[0].name);
         assert!(

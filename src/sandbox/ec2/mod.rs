@@ -1,5 +1,5 @@
 //! An EC2-compatible endpoint on loopback: the query protocol of API version 2016-11-15, and
-//! `GetCallerIdentity` of STS, so that the real SDK (or boto3, or the AWS CLI) can talk to it.
+//! what a launch needs of STS, SSM, Service Quotas, IAM and Pricing, so that the real SDK (or boto3, or the AWS CLI) can talk to it.
 //!
 //! It knows nothing of the machines behind its instances but the [`Machines`] trait. The cloud is
 //! kept in `cloud.json` and outlives the process.
@@ -10,7 +10,12 @@
 //! | `service` | carrying out an action: change, store, then start or remove machines |
 //! | `held` | the cloud under its lock, and the order of work at each machine |
 //! | `router` | the table of actions, their handlers and parameters |
+//! | `echo` | parameters told again, as descriptions of templates and fleets have them |
 //! | `actions/` | the handlers, a file per family of resources |
+//! | `services/` | SSM, Service Quotas, IAM and Pricing |
+//! | `market` `quotas` | prices, capacity and what the account may have |
+//! | `faults` | what goes wrong on purpose |
+//! | `calls` | the calls that were made |
 //! | `model/` | what the cloud consists of |
 //! | `store` | `cloud.json` |
 //! | `regions` `types` `images` `prices` | what AWS offers |
@@ -24,23 +29,31 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 
 use crate::error::Result;
+pub use calls::RecordedCall;
+pub use faults::{CapacityFault, Faults, Interruption, Lifecycle, Market, PriceFault, QuotaSetting, Refusal};
 
 mod actions;
 mod authorization;
+mod calls;
+mod echo;
 mod fault;
+mod faults;
 mod filter;
 mod held;
 mod http;
 mod images;
+mod market;
 mod model;
 mod moment;
 mod page;
 mod prices;
+mod quotas;
 mod regions;
 mod request;
 mod response;
 mod router;
 mod service;
+mod services;
 mod store;
 mod tags;
 mod types;
@@ -115,6 +128,8 @@ pub struct Options {
     pub pending: Duration,
     /// How long an instance stays `shutting-down`.
     pub shutting_down: Duration,
+    /// Whether every call is recorded, see [`Endpoint::calls`].
+    pub record: bool,
 }
 
 impl Options {
@@ -126,36 +141,9 @@ impl Options {
             faults: Faults::default(),
             pending: transition,
             shutting_down: transition,
+            record: false,
         }
     }
-}
-
-/// What goes wrong on purpose. The default is nothing.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Faults {
-    /// Where there is little or no capacity; of several that apply the strictest counts.
-    pub capacity: Vec<CapacityFault>,
-    /// Share of the EC2 requests, 0 to 1, that are answered `RequestLimitExceeded`.
-    pub throttle: f64,
-    /// How much longer each answer takes.
-    pub latency: Duration,
-    /// Share of the EC2 requests, 0 to 1, that are carried out but whose answer is lost: the
-    /// connection is dropped.
-    pub lost_answers: f64,
-    /// Makes the dice above, and spot prices, fall the same way again.
-    pub seed: u64,
-}
-
-/// A shortage of capacity.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CapacityFault {
-    /// The Availability Zone, such as `us-west-2a`; none for all.
-    pub zone: Option<String>,
-    /// The instance type; none for all.
-    pub instance_type: Option<String>,
-    /// How many instances that this fault is about can live at once in a region; none or 0 for no
-    /// capacity at all.
-    pub available: Option<u32>,
 }
 
 /// A running endpoint. Dropping it makes it stop listening; [`Endpoint::shutdown`] also waits for
@@ -180,6 +168,12 @@ impl Endpoint {
     /// `http://127.0.0.1:PORT`, to be set as `AWS_ENDPOINT_URL`.
     pub fn url(&self) -> String {
         format!("http://{}", self.server.address())
+    }
+
+    /// The calls so far, in the order in which they were answered; none unless [`Options::record`] is
+    /// set. `GET /_sandbox/calls` tells them too, a JSON object per line.
+    pub fn calls(&self) -> Vec<RecordedCall> {
+        self.server.service().calls().all()
     }
 
     /// Stops listening, lets the requests under way finish and stores what is not stored yet.

@@ -7,7 +7,7 @@ use super::regions::Place;
 use super::types::InstanceType;
 
 /// How long a price lasts.
-const STEP_SECONDS: u64 = 6 * 3600;
+const STEP_SECONDS: u64 = 3600;
 /// How far back the history goes.
 pub(super) const HISTORY: Duration = Duration::from_secs(90 * 24 * 3600);
 
@@ -43,7 +43,7 @@ pub(super) fn changes(from: Moment, to: Moment) -> Vec<Moment> {
 }
 
 /// A number from 0 to below 1 that depends on nothing but its arguments (FNV-1a, then mixed).
-fn fraction(seed: u64, words: &[&str]) -> f64 {
+pub(super) fn fraction(seed: u64, words: &[&str]) -> f64 {
     let mut hash = 0xcbf2_9ce4_8422_2325 ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     for byte in words.iter().flat_map(|word| word.bytes().chain([0])) {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);

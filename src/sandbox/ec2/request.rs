@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::fault::Fault;
@@ -11,9 +12,11 @@ use super::fault::Fault;
 const DEEPEST: usize = 12;
 
 /// One level of the parameters: a value, and what is named below it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Params {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     value: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     fields: BTreeMap<String, Params>,
 }
 
@@ -89,6 +92,47 @@ impl Params {
         self.fields.get(name).is_some_and(|field| {
             !field.fields.is_empty() || field.value.as_deref().is_some_and(|value| !value.is_empty())
         })
+    }
+
+    /// Gives a name such as `Placement.GroupName` a value.
+    pub fn set(&mut self, name: &str, value: impl Into<String>) {
+        let mut place = self;
+        for part in name.split('.') {
+            place = place.fields.entry(part.to_owned()).or_default();
+        }
+        place.value = Some(value.into());
+    }
+
+    /// Takes a name and all below it away.
+    pub fn take(&mut self, name: &str) -> Option<Params> {
+        self.fields.remove(name)
+    }
+
+    /// Puts a group at a name.
+    pub fn put(&mut self, name: &str, group: Params) {
+        self.fields.insert(name.to_owned(), group);
+    }
+
+    /// These, with each of the first names that `other` has as it is there.
+    pub fn overlaid(&self, other: &Params) -> Params {
+        let mut all = self.clone();
+        all.fields.extend(other.fields.iter().map(|(name, field)| (name.clone(), field.clone())));
+        all
+    }
+
+    /// What stands at the names of this level.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &Params)> {
+        self.fields.iter().map(|(name, field)| (name.as_str(), field))
+    }
+
+    /// The value that stands here itself.
+    pub fn value(&self) -> Option<&str> {
+        self.value.as_deref()
+    }
+
+    /// Whether the names of this level are the numbers of a list.
+    pub fn is_list(&self) -> bool {
+        !self.fields.is_empty() && self.fields.keys().all(|name| name.parse::<u64>().is_ok())
     }
 
     /// Every name in full, with its value.

@@ -1,4 +1,4 @@
-//! The XML around an answer, which differs between EC2 and STS.
+//! What is around an answer, which differs between the services.
 
 use super::fault::Fault;
 use super::model::ACCOUNT;
@@ -6,13 +6,51 @@ use super::xml::Xml;
 
 const PROLOGUE: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 const EC2: &str = "http://ec2.amazonaws.com/doc/2016-11-15/";
-const STS: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
+pub(super) const STS: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
+pub(super) const IAM: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
+const XML: &str = "text/xml;charset=UTF-8";
 
 /// A status and a document.
 #[derive(Debug)]
 pub(super) struct Response {
     pub status: u16,
+    pub content_type: &'static str,
     pub body: String,
+    /// The error code of a refusal.
+    pub code: Option<String>,
+}
+
+impl Response {
+    fn xml(body: String) -> Self {
+        Response { status: 200, content_type: XML, body, code: None }
+    }
+
+    /// A JSON document.
+    pub fn json(status: u16, body: String) -> Self {
+        Response { status, content_type: "application/x-amz-json-1.1", body, code: None }
+    }
+
+    fn refusal(fault: &Fault, body: String) -> Self {
+        Response { status: fault.status, code: Some(fault.code.clone()), ..Self::xml(body) }
+    }
+}
+
+/// The refusal of a service that speaks JSON.
+pub(super) fn json_fault(fault: &Fault) -> Response {
+    let body = serde_json::json!({ "__type": fault.code, "message": fault.message });
+    Response { code: Some(fault.code.clone()), ..Response::json(fault.status, body.to_string()) }
+}
+
+/// The answer of IAM to an action.
+pub(super) fn iam(action: &str, request_id: &str, answer: Xml) -> Response {
+    let mut xml = Xml::new();
+    xml.element(&format!("{action}Result"), |xml| {
+        xml.append(answer);
+    });
+    xml.element("ResponseMetadata", |xml| {
+        xml.text("RequestId", request_id);
+    });
+    Response::xml(document(&format!("{action}Response"), IAM, xml))
 }
 
 /// A new request id in the form of a UUID.
@@ -28,7 +66,7 @@ pub(super) fn request_id() -> String {
 pub(super) fn ec2(action: &str, request_id: &str, answer: Xml) -> Response {
     let mut xml = Xml::new();
     xml.text("requestId", request_id).append(answer);
-    Response { status: 200, body: document(&format!("{action}Response"), EC2, xml) }
+    Response::xml(document(&format!("{action}Response"), EC2, xml))
 }
 
 /// The refusal of EC2.
@@ -42,7 +80,7 @@ pub(super) fn ec2_fault(request_id: &str, fault: &Fault) -> Response {
         });
         xml.text("RequestID", request_id);
     });
-    Response { status: fault.status, body: format!("{PROLOGUE}{}", xml.finish()) }
+    Response::refusal(fault, format!("{PROLOGUE}{}", xml.finish()))
 }
 
 /// The answer of STS to `GetCallerIdentity`.
@@ -55,18 +93,18 @@ pub(super) fn identity(request_id: &str) -> Response {
     xml.element("ResponseMetadata", |xml| {
         xml.text("RequestId", request_id);
     });
-    Response { status: 200, body: document("GetCallerIdentityResponse", STS, xml) }
+    Response::xml(document("GetCallerIdentityResponse", STS, xml))
 }
 
-/// The refusal of STS.
-pub(super) fn sts_fault(request_id: &str, fault: &Fault) -> Response {
+/// The refusal of STS or IAM.
+pub(super) fn query_fault(namespace: &str, request_id: &str, fault: &Fault) -> Response {
     let mut xml = Xml::new();
     xml.element("Error", |xml| {
         let sender = if fault.status < 500 { "Sender" } else { "Receiver" };
         xml.text("Type", sender).text("Code", &fault.code).text("Message", &fault.message);
     });
     xml.text("RequestId", request_id);
-    Response { status: fault.status, body: document("ErrorResponse", STS, xml) }
+    Response::refusal(fault, document("ErrorResponse", namespace, xml))
 }
 
 fn document(name: &str, namespace: &str, content: Xml) -> String {

@@ -21,6 +21,8 @@ pub(super) struct Operation {
     pub run: fn(&mut Call<'_>) -> Answer,
     /// The parameters it takes, numbers written as `N`; a `*` marks those that must be there.
     takes: &'static [&'static [&'static str]],
+    /// A name, and the parameters that are known below it.
+    nested: Option<(&'static str, &'static [&'static [&'static str]])>,
 }
 
 impl Operation {
@@ -30,7 +32,7 @@ impl Operation {
         run: fn(&mut Call<'_>) -> Answer,
         takes: &'static [&'static [&'static str]],
     ) -> Self {
-        Operation { name, writes: false, run, takes }
+        Operation { name, writes: false, run, takes, nested: None }
     }
 
     /// An action that changes something.
@@ -39,7 +41,19 @@ impl Operation {
         run: fn(&mut Call<'_>) -> Answer,
         takes: &'static [&'static [&'static str]],
     ) -> Self {
-        Operation { name, writes: true, run, takes }
+        Operation { name, writes: true, run, takes, nested: None }
+    }
+
+    /// The same action, which also takes the given parameters below `name`.
+    pub const fn with(self, name: &'static str, takes: &'static [&'static [&'static str]]) -> Self {
+        Operation { nested: Some((name, takes)), ..self }
+    }
+
+    /// Whether a parameter, its numbers written as `N`, is one of those below another name.
+    fn is_nested(&self, shape: &str) -> bool {
+        let Some((name, takes)) = self.nested else { return false };
+        let below = shape.strip_prefix(name).and_then(|rest| rest.strip_prefix('.'));
+        below.is_some_and(|below| takes.iter().flat_map(|names| names.iter()).any(|known| *known == below))
     }
 
     /// Refuses unknown parameters, then missing ones.
@@ -48,7 +62,8 @@ impl Operation {
         for (name, _) in params.flatten() {
             let shape = shape(&name);
             let common = matches!(shape.as_str(), "Action" | "Version" | "DryRun");
-            if !common && !known().any(|known| known.trim_start_matches('*') == shape) {
+            let known = common || known().any(|known| known.trim_start_matches('*') == shape);
+            if !known && !self.is_nested(&shape) {
                 return Err(Fault::new(
                     "UnknownParameter",
                     format!("The parameter {name} is not recognized"),

@@ -1,22 +1,28 @@
 //! Carrying out an action: check, change the cloud, store it, then start or remove machines.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
+use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::actions::{Call, Effect};
+use super::calls::Calls;
 use super::fault::Fault;
 use super::held::{Held, Step};
+use super::market;
 use super::model::cloud::Cloud;
 use super::model::region::Region;
 use super::moment::Moment;
 use super::regions::{self, Place};
 use super::request::Params;
 use super::router::{self, Operation};
+use super::services::{self, Desk, iam};
 use super::store::Store;
 use super::xml::Xml;
 use super::{Machines, Options};
@@ -34,6 +40,9 @@ pub(super) struct Service {
     /// The revision of the cloud in `cloud.json`.
     stored: Mutex<u64>,
     dice: SyncMutex<StdRng>,
+    /// How often each refusal among the faults has been used.
+    refused: Vec<AtomicU32>,
+    calls: Calls,
 }
 
 /// What happened to a machine.
@@ -54,6 +63,9 @@ impl Service {
     /// Loads the cloud and brings its machines back.
     pub async fn open(options: Options, machines: Arc<dyn Machines>) -> Result<Self> {
         let (store, mut cloud) = Store::open(&options.folder)?;
+        if !options.faults.without_service_roles {
+            cloud.roles.extend(iam::ROLES.iter().map(|(_, role)| (*role).to_owned()));
+        }
         cloud.settle(Moment::now(), options.pending, options.shutting_down);
         let service = Service {
             dice: SyncMutex::new(StdRng::seed_from_u64(options.faults.seed)),
@@ -61,6 +73,8 @@ impl Service {
             held: Mutex::new(Held::new(cloud)),
             store: Arc::new(store),
             stored: Mutex::new(0),
+            refused: options.faults.refusals.iter().map(|_| AtomicU32::new(0)).collect(),
+            calls: Calls::new(options.record),
             options,
         };
         service.revive().await?;
@@ -141,6 +155,40 @@ impl Service {
         Ok((operation.name, xml))
     }
 
+    /// The calls that were recorded.
+    pub fn calls(&self) -> &Calls {
+        &self.calls
+    }
+
+    /// Answers IAM.
+    pub async fn roles(&self, params: &Params) -> Result<Xml, Fault> {
+        let (xml, revision) = {
+            let mut held = self.held.lock().await;
+            let (xml, changed) = iam::answer(params, &mut held.cloud.roles)?;
+            if changed {
+                held.revision += 1;
+            }
+            (xml, held.revision)
+        };
+        self.save(revision).await.map_err(|error| Fault::internal(format!("the sandbox failed: {error}")))?;
+        Ok(xml)
+    }
+
+    /// Answers a service that speaks JSON and changes nothing.
+    pub fn ask(&self, region: &str, service: &str, action: &str, input: &Value) -> Result<Value, Fault> {
+        let place = regions::find(region).filter(|place| place.enabled());
+        let place = place.ok_or_else(|| {
+            let message = "The security token included in the request is invalid.";
+            Fault::new("UnrecognizedClientException", message)
+        })?;
+        services::answer(&Desk { place, faults: &self.options.faults }, service, action, input)
+    }
+
+    /// Interrupts a spot instance.
+    pub async fn interrupt(&self, _wanted: Value) -> Result<(), Fault> {
+        Err(Fault::unsupported("not yet"))
+    }
+
     /// Stores what has not been stored yet.
     pub async fn flush(&self) -> Result<()> {
         let revision = self.held.lock().await.revision;
@@ -155,15 +203,24 @@ impl Service {
         place: &'static Place,
         now: Moment,
     ) -> Result<(Xml, Vec<Effect>), Fault> {
+        // Copied for the one action that compares regions.
+        let elsewhere = match operation.name {
+            "GetSpotPlacementScores" => cloud.regions.clone(),
+            _ => BTreeMap::new(),
+        };
         let mut call = Call {
             params,
             place,
+            elsewhere,
+            roles: &mut cloud.roles,
+            refused: &self.refused,
             region: cloud.regions.entry(place.name.to_owned()).or_insert_with(|| Region::new(place)),
             addresses: &mut cloud.addresses,
             faults: &self.options.faults,
             now,
             effects: Vec::new(),
         };
+        market::refusal(&call, None)?;
         let xml = (operation.run)(&mut call)?;
         Ok((xml, call.effects))
     }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{Call, chosen};
 use crate::sandbox::ec2::filter::{Field, Filters, one};
-use crate::sandbox::ec2::images::{self, CANONICAL, Image, ROOT_DEVICE, ROOT_SIZE};
+use crate::sandbox::ec2::images::{self, Image, ROOT_SIZE};
 use crate::sandbox::ec2::model::{ACCOUNT, id};
+use crate::sandbox::ec2::moment::Moment;
 use crate::sandbox::ec2::page::Page;
 use crate::sandbox::ec2::router::{Answer, FILTER, Operation, PAGE};
 use crate::sandbox::ec2::xml::Xml;
@@ -19,7 +20,7 @@ pub(in super::super) const OPERATIONS: &[Operation] = &[Operation::read(
 const FIELDS: &[Field<Image>] = &[
     ("architecture", |image, _| one(image.architecture)),
     ("block-device-mapping.delete-on-termination", |_, _| one(true)),
-    ("block-device-mapping.device-name", |_, _| one(ROOT_DEVICE)),
+    ("block-device-mapping.device-name", |image, _| one(image.root_device)),
     ("block-device-mapping.encrypted", |_, _| one(false)),
     ("block-device-mapping.snapshot-id", |image, _| one(&image.snapshot)),
     ("block-device-mapping.volume-size", |_, _| one(ROOT_SIZE)),
@@ -34,24 +35,30 @@ const FIELDS: &[Field<Image>] = &[
     ("manifest-location", |image, _| one(location(image))),
     ("name", |image, _| one(&image.name)),
     ("owner-alias", |_, _| one("amazon")),
-    ("owner-id", |_, _| one(CANONICAL)),
+    ("owner-id", |image, _| one(image.owner)),
     ("platform", |_, _| Vec::new()),
-    ("root-device-name", |_, _| one(ROOT_DEVICE)),
+    ("root-device-name", |image, _| one(image.root_device)),
     ("root-device-type", |_, _| one("ebs")),
     ("state", |_, _| one("available")),
     ("virtualization-type", |_, _| one("hvm")),
 ];
 
 fn location(image: &Image) -> String {
-    format!("{CANONICAL}/{}", image.name)
+    format!("{}/{}", image.owner, image.name)
 }
 
 fn describe(call: &mut Call<'_>) -> Answer {
     let filters = Filters::parse(call.params, FIELDS)?;
     let page = Page::parse(call.params, 1..=1000)?;
     let owners = call.params.list("Owner");
-    // `self` and other accounts own nothing here; Canonical's images also go under Amazon's alias.
-    let owned = owners.is_empty() || owners.iter().any(|owner| matches!(*owner, CANONICAL | "amazon"));
+    // `self` and other accounts own nothing here; all images also go under Amazon's alias.
+    let owned = |image: &Image| {
+        owners.is_empty() || owners.iter().any(|owner| *owner == image.owner || *owner == "amazon")
+    };
+    // Deprecated images are for those who ask for them.
+    let deprecated = call.params.flag("IncludeDeprecated")?.unwrap_or(false);
+    let current =
+        |image: &Image| deprecated || Moment::parse(&image.deprecated).is_none_or(|end| end > call.now);
     let users = call.params.list("ExecutableBy");
     let usable = users.is_empty() || users.iter().any(|user| matches!(*user, "all" | "self" | ACCOUNT));
     let all: BTreeMap<String, Image> =
@@ -59,7 +66,7 @@ fn describe(call: &mut Call<'_>) -> Answer {
     let kept: Vec<&Image> = chosen(&all, &id::IMAGE, &call.params.list("ImageId"))?
         .into_iter()
         .map(|(_, image)| image)
-        .filter(|image| owned && usable && filters.accept(image, call.region, None))
+        .filter(|image| owned(image) && current(image) && usable && filters.accept(image, call.region, None))
         .collect();
     let (images, next) = page.cut(kept, |image| image.id.clone());
     let mut xml = Xml::new();
@@ -69,12 +76,12 @@ fn describe(call: &mut Call<'_>) -> Answer {
 
 fn write(xml: &mut Xml, image: &Image) {
     xml.text("imageId", &image.id).text("imageLocation", location(image)).text("imageState", "available");
-    xml.text("imageOwnerId", CANONICAL).text("creationDate", &image.created).text("isPublic", true);
+    xml.text("imageOwnerId", image.owner).text("creationDate", &image.created).text("isPublic", true);
     xml.text("architecture", image.architecture).text("imageType", "machine");
     xml.text("imageOwnerAlias", "amazon").text("name", &image.name).text("description", &image.description);
-    xml.text("rootDeviceType", "ebs").text("rootDeviceName", ROOT_DEVICE);
+    xml.text("rootDeviceType", "ebs").text("rootDeviceName", image.root_device);
     xml.set("blockDeviceMapping", [image], |xml, image| {
-        xml.text("deviceName", ROOT_DEVICE).element("ebs", |xml| {
+        xml.text("deviceName", image.root_device).element("ebs", |xml| {
             xml.text("snapshotId", &image.snapshot).text("volumeSize", ROOT_SIZE);
             xml.text("deleteOnTermination", true).text("volumeType", image.volume_type);
             xml.text("encrypted", false);

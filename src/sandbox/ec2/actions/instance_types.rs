@@ -20,13 +20,14 @@ pub(in super::super) const OPERATIONS: &[Operation] = &[
 const FIELDS: &[Field<InstanceType>] = &[
     ("instance-type", |kind, _| one(kind.name)),
     ("auto-recovery-supported", |_, _| one(true)),
-    ("bare-metal", |_, _| one(false)),
+    ("bare-metal", |kind, _| one(kind.bare())),
     ("burstable-performance-supported", |kind, _| one(kind.family.burstable)),
     ("current-generation", |_, _| one(true)),
     ("ebs-info.encryption-support", |_, _| one("supported")),
     ("free-tier-eligible", |kind, _| one(kind.free_tier())),
-    ("hypervisor", |kind, _| one(kind.family.hypervisor)),
-    ("instance-storage-supported", |kind, _| one(kind.family.storage > 0)),
+    ("hypervisor", |kind, _| if kind.bare() { Vec::new() } else { one(kind.family.hypervisor) }),
+    ("dedicated-hosts-supported", |kind, _| one(kind.nitro())),
+    ("instance-storage-supported", |kind, _| one(kind.storage() > 0)),
     ("memory-info.size-in-mib", |kind, _| one(kind.memory)),
     ("network-info.network-performance", |kind, _| one(kind.network)),
     ("network-info.ipv6-supported", |_, _| one(true)),
@@ -36,6 +37,10 @@ const FIELDS: &[Field<InstanceType>] = &[
     ("supported-root-device-type", |_, _| one("ebs")),
     ("supported-usage-class", |_, _| vec!["on-demand".into(), "spot".into()]),
     ("supported-virtualization-type", |_, _| one("hvm")),
+    ("hibernation-supported", |_, _| one(false)),
+    ("network-info.maximum-network-interfaces", |kind, _| one(kind.interfaces.0)),
+    ("network-info.ena-support", |kind, _| one(if kind.nitro() { "required" } else { "unsupported" })),
+    ("placement-group-info.supported-strategies", |_, _| vec!["partition".into(), "spread".into()]),
     ("vcpu-info.default-cores", |kind, _| one(kind.cores())),
     ("vcpu-info.default-threads-per-core", |kind, _| one(kind.family.threads)),
     ("vcpu-info.default-vcpus", |kind, _| one(kind.vcpus)),
@@ -82,12 +87,13 @@ fn describe(call: &mut Call<'_>) -> Answer {
 
 fn write(xml: &mut Xml, kind: &InstanceType) {
     let family = kind.family;
-    let nitro = family.hypervisor == "nitro";
+    let nitro = kind.nitro();
     xml.text("instanceType", kind.name).text("currentGeneration", true);
     xml.text("freeTierEligible", kind.free_tier());
     xml.words("supportedUsageClasses", ["on-demand", "spot"]);
     xml.words("supportedRootDeviceTypes", ["ebs"]).words("supportedVirtualizationTypes", ["hvm"]);
-    xml.text("bareMetal", false).text("hypervisor", family.hypervisor);
+    xml.text("bareMetal", kind.bare());
+    xml.optional("hypervisor", (!kind.bare()).then_some(family.hypervisor));
     xml.element("processorInfo", |xml| {
         xml.words("supportedArchitectures", architectures(kind));
         xml.text("sustainedClockSpeedInGhz", family.clock).text("manufacturer", family.manufacturer);
@@ -99,10 +105,10 @@ fn write(xml: &mut Xml, kind: &InstanceType) {
     xml.element("memoryInfo", |xml| {
         xml.text("sizeInMiB", kind.memory);
     });
-    xml.text("instanceStorageSupported", family.storage > 0);
-    if family.storage > 0 {
+    xml.text("instanceStorageSupported", kind.storage() > 0);
+    if kind.storage() > 0 {
         xml.element("instanceStorageInfo", |xml| {
-            xml.text("totalSizeInGB", family.storage).text("nvmeSupport", "required");
+            xml.text("totalSizeInGB", kind.storage()).text("nvmeSupport", "required");
         });
     }
     xml.element("ebsInfo", |xml| {
@@ -114,12 +120,12 @@ fn write(xml: &mut Xml, kind: &InstanceType) {
     if let Some((name, memory)) = family.gpu {
         xml.element("gpuInfo", |xml| {
             xml.set("gpus", [()], |xml, ()| {
-                xml.text("name", name).text("manufacturer", "NVIDIA").text("count", 1);
+                xml.text("name", name).text("manufacturer", "NVIDIA").text("count", kind.gpus());
                 xml.element("memoryInfo", |xml| {
                     xml.text("sizeInMiB", memory);
                 });
             });
-            xml.text("totalGpuMemoryInMiB", memory);
+            xml.text("totalGpuMemoryInMiB", kind.gpu_memory());
         });
     }
     xml.element("placementGroupInfo", |xml| {
@@ -137,7 +143,7 @@ fn write_network(xml: &mut Xml, kind: &InstanceType) {
         xml.text("maximumNetworkCards", 1).text("defaultNetworkCardIndex", 0);
         xml.text("ipv4AddressesPerInterface", addresses).text("ipv6AddressesPerInterface", addresses);
         xml.text("ipv6Supported", true);
-        let nitro = kind.family.hypervisor == "nitro";
+        let nitro = kind.nitro();
         xml.text("enaSupport", if nitro { "required" } else { "unsupported" });
         xml.text("efaSupported", false).text("encryptionInTransitSupported", false);
     });

@@ -4,7 +4,6 @@ use super::interfaces::write_association;
 use super::{Call, Effect, chosen};
 use crate::sandbox::ec2::fault::Fault;
 use crate::sandbox::ec2::filter::{Field, Filters, one};
-use crate::sandbox::ec2::images::ROOT_DEVICE;
 use crate::sandbox::ec2::model::instance::{Ending, Instance, State};
 use crate::sandbox::ec2::model::region::Region;
 use crate::sandbox::ec2::model::volume::{Attached, Volume};
@@ -50,7 +49,7 @@ const FIELDS: &[Field<Instance>] = &[
     ("owner-id", |_, _| one(ACCOUNT)),
     ("private-ip-address", |instance, _| attached(instance, &instance.private_ip.to_string())),
     ("reservation-id", |instance, _| one(&instance.reservation)),
-    ("root-device-name", |_, _| one(ROOT_DEVICE)),
+    ("root-device-name", |instance, _| one(&instance.root_device)),
     ("root-device-type", |_, _| one("ebs")),
     ("state-reason-code", |instance, _| instance.ending.iter().map(|ending| ending.code.clone()).collect()),
     ("subnet-id", |instance, _| attached(instance, &instance.subnet)),
@@ -115,35 +114,44 @@ pub(super) fn write_reservation(xml: &mut Xml, instances: &[&Instance], region: 
 
 fn terminate(call: &mut Call<'_>) -> Answer {
     let ids: Vec<String> = by_ids(call)?.into_iter().map(|instance| instance.id.clone()).collect();
-    let now = call.now;
     let mut xml = Xml::new();
     xml.set("instancesSet", ids, |xml, id| {
-        let Some(instance) = call.region.instances.get_mut(&id) else { return };
-        let before = instance.state;
-        if !before.ended() {
-            let code = "Client.UserInitiatedShutdown";
-            end(instance, now, code, "User initiated shutdown");
-            if let Some(request) = &instance.spot_request
-                && let Some(request) = call.region.spot_requests.get_mut(request)
-                && request.state == "active"
-            {
-                let message = "Your Spot Instance was terminated by the user.";
-                request.turn("closed", "instance-terminated-by-user", message, now);
-            }
-        }
-        // Again for one that has ended, if its machine could not be removed the first time.
-        if instance.ending.as_ref().is_some_and(|ending| !ending.removed) {
-            call.effects.push(Effect::Remove(id.clone()));
-        }
+        let Some(before) = finish(call, &id, "Client.UserInitiatedShutdown", "User initiated shutdown")
+        else {
+            return;
+        };
+        let after = call.region.instances.get(&id).map_or(before, |instance| instance.state);
         xml.text("instanceId", &id);
-        write_state(xml, "currentState", instance.state);
+        write_state(xml, "currentState", after);
         write_state(xml, "previousState", before);
     });
     Ok(xml)
 }
 
+/// Begins the end of an instance, as its owner wants it; the state it had before, if it exists.
+pub(super) fn finish(call: &mut Call<'_>, id: &str, code: &str, message: &str) -> Option<State> {
+    let now = call.now;
+    let instance = call.region.instances.get_mut(id)?;
+    let before = instance.state;
+    if !before.ended() {
+        end(instance, now, code, message);
+        if let Some(request) = &instance.spot_request
+            && let Some(request) = call.region.spot_requests.get_mut(request)
+            && request.state == "active"
+        {
+            let message = "Your Spot Instance was terminated by the user.";
+            request.turn("closed", "instance-terminated-by-user", message, now);
+        }
+    }
+    // Again for one that has ended, if its machine could not be removed the first time.
+    if instance.ending.as_ref().is_some_and(|ending| !ending.removed) {
+        call.effects.push(Effect::Remove(id.to_owned()));
+    }
+    Some(before)
+}
+
 /// Begins the end of an instance.
-fn end(instance: &mut Instance, now: Moment, code: &str, message: &str) {
+pub(in super::super) fn end(instance: &mut Instance, now: Moment, code: &str, message: &str) {
     instance.state = State::ShuttingDown;
     instance.ending = Some(Ending {
         at: now,
@@ -185,7 +193,8 @@ fn write(xml: &mut Xml, instance: &Instance, region: &Region) {
     xml.time("launchTime", instance.launched);
     xml.element("placement", |xml| {
         xml.text("availabilityZone", &instance.zone).text("availabilityZoneId", &instance.zone_id);
-        xml.element("groupName", |_| {}).text("tenancy", "default");
+        xml.text("groupName", instance.options.placement_group.as_deref().unwrap_or_default());
+        xml.text("tenancy", "default");
     });
     xml.element("monitoring", |xml| {
         xml.text("state", if instance.options.monitoring { "enabled" } else { "disabled" });
@@ -203,7 +212,7 @@ fn write(xml: &mut Xml, instance: &Instance, region: &Region) {
     }
     write_group_set(xml, if here { &instance.groups } else { &[] }, region);
     xml.text("architecture", &instance.architecture);
-    xml.text("rootDeviceType", "ebs").text("rootDeviceName", ROOT_DEVICE);
+    xml.text("rootDeviceType", "ebs").text("rootDeviceName", &instance.root_device);
     write_devices(xml, instance, region);
     xml.text("virtualizationType", "hvm").optional("clientToken", instance.client_token.as_ref());
     if let Some(request) = &instance.spot_request {
@@ -214,6 +223,9 @@ fn write(xml: &mut Xml, instance: &Instance, region: &Region) {
     xml.set("networkInterfaceSet", here.then_some(instance), |xml, owner| {
         write_interface(xml, owner, region)
     });
+    if here {
+        xml.optional("ipv6Address", instance.ipv6.first());
+    }
     write_options(xml, instance);
 }
 
@@ -243,6 +255,9 @@ fn write_interface(xml: &mut Xml, owner: &Instance, region: &Region) {
         xml.text("primary", true);
         write_association(xml, owner);
     });
+    xml.set("ipv6AddressesSet", &owner.ipv6, |xml, address| {
+        xml.text("ipv6Address", address);
+    });
     xml.text("interfaceType", "interface");
 }
 
@@ -267,6 +282,11 @@ fn write_options(xml: &mut Xml, instance: &Instance) {
         xml.text("httpProtocolIpv6", "disabled");
         xml.text("instanceMetadataTags", options.metadata_tags.as_deref().unwrap_or("disabled"));
     });
+    if let Some(preference) = &options.capacity_reservation {
+        xml.element("capacityReservationSpecification", |xml| {
+            xml.text("capacityReservationPreference", preference);
+        });
+    }
     xml.text("platformDetails", "Linux/UNIX").text("usageOperation", "RunInstances");
     xml.time("usageOperationUpdateTime", instance.launched);
 }

@@ -1,26 +1,55 @@
 //! RunInstances.
 
-use std::net::Ipv4Addr;
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use rand::RngExt as _;
 
 use super::instances::write_reservation;
-use super::launch_request::{LaunchRequest, PARAMETERS};
+use super::launch_request::{INSTANCE, Ipv6, LaunchRequest, RUN, TAGGED};
 use super::placement::{self, Placement};
-use super::{Call, Effect, key_pairs};
+use super::{Call, Effect, key_pairs, launch_templates, placement_groups};
 use crate::sandbox::ec2::fault::Fault;
+use crate::sandbox::ec2::market;
 use crate::sandbox::ec2::model::cloud::take_address;
 use crate::sandbox::ec2::model::id;
 use crate::sandbox::ec2::model::instance::{Instance, Interface, State};
+use crate::sandbox::ec2::model::region::{Region, Tags};
 use crate::sandbox::ec2::model::spot_request::SpotRequest;
 use crate::sandbox::ec2::model::volume::{Attached, Volume};
-use crate::sandbox::ec2::prices;
+use crate::sandbox::ec2::request::Params;
 use crate::sandbox::ec2::router::{Answer, Operation};
-use crate::sandbox::ec2::tags::TAG_SPECIFICATION;
+use crate::sandbox::ec2::services::iam::SPOT_ROLE;
+use crate::sandbox::ec2::tags::{self, TAG_SPECIFICATION};
 use crate::sandbox::ec2::xml::Xml;
 
 pub(in super::super) const OPERATIONS: &[Operation] =
-    &[Operation::write("RunInstances", run, &[PARAMETERS, TAG_SPECIFICATION])];
+    &[Operation::write("RunInstances", run, &[RUN, INSTANCE, TAG_SPECIFICATION])];
+
+/// Where a launch comes from, and what that adds to its instances.
+#[derive(Default)]
+pub(super) struct Origin {
+    pub client_token: Option<String>,
+    /// Tags by kind of resource, beside those of the request.
+    pub tags: BTreeMap<String, Tags>,
+    /// Tags that AWS itself puts on the instances.
+    pub system_tags: Tags,
+}
+
+impl Origin {
+    /// The launch uses a version of a template.
+    pub fn uses(&mut self, template: &str, version: u64) {
+        self.system_tags.insert("aws:ec2launchtemplate:id".to_owned(), template.to_owned());
+        self.system_tags.insert("aws:ec2launchtemplate:version".to_owned(), version.to_string());
+    }
+
+    /// Tags, on top of those there are.
+    pub fn add_tags(&mut self, tags: BTreeMap<String, Tags>) {
+        for (kind, tags) in tags {
+            self.tags.entry(kind).or_default().extend(tags);
+        }
+    }
+}
 
 fn run(call: &mut Call<'_>) -> Answer {
     if let Some(reservation) = call.repeated("RunInstances")?
@@ -28,7 +57,29 @@ fn run(call: &mut Call<'_>) -> Answer {
     {
         return answer(call, &reservation);
     }
-    let request = LaunchRequest::parse(call.params, call.place.name)?;
+    let mut origin =
+        Origin { client_token: call.params.text("ClientToken").map(str::to_owned), ..Origin::default() };
+    let mut params = call.params.clone();
+    if let Some(specification) = call.params.group("LaunchTemplate") {
+        let mut base = launch_templates::resolve(call.region, specification)?;
+        origin.uses(&base.id, base.version);
+        origin.add_tags(tags::specifications(&base.data, TAGGED)?);
+        base.data.take("TagSpecification");
+        params = base.data.overlaid(&params);
+    }
+    let (reservation, _) = launch(call, &params, origin)?;
+    call.remember("RunInstances", &reservation);
+    answer(call, &reservation)
+}
+
+/// Launches what the parameters of a `RunInstances` ask for; answers the reservation and the ids.
+pub(super) fn launch(
+    call: &mut Call<'_>,
+    params: &Params,
+    mut origin: Origin,
+) -> Result<(String, Vec<String>), Fault> {
+    let request = LaunchRequest::parse(params, call.place.name)?;
+    origin.add_tags(request.tags.clone());
     let authorized_keys = match &request.key_name {
         None => Vec::new(),
         Some(name) => {
@@ -36,18 +87,37 @@ fn run(call: &mut Call<'_>) -> Answer {
             vec![key.public_key.clone()]
         }
     };
+    if let Some(group) = &request.options.placement_group
+        && !call.region.placement_groups.contains_key(group)
+    {
+        return Err(placement_groups::unknown(group));
+    }
+    if request.spot.is_some() && !call.roles.contains(SPOT_ROLE) {
+        let message = "The provided credentials do not have permission to create the service-linked role for \
+                       EC2 Spot Instances.";
+        return Err(Fault::new("AuthFailure.ServiceLinkedRoleCreationNotPermitted", message));
+    }
     let placement = placement::place(call, &request)?;
+    let zone = placement.subnet.zone.as_str();
+    market::refusal(call, Some((zone, request.kind, request.lifecycle())))?;
     check_price(call, &request, &placement)?;
     let private = placement::private_addresses(call.region, &placement.subnet, placement.count)?;
+    let ipv6 = ipv6_addresses(call.region, &request.network.ipv6, &placement)?;
     let addresses = loopback_addresses(call, placement.count)?;
     let reservation = id::RESERVATION.generate();
-    let batch =
-        Batch { request: &request, placement: &placement, authorized_keys, reservation: &reservation };
-    for (index, (private_ip, address)) in private.into_iter().zip(addresses).enumerate() {
-        batch.launch(call, u32::try_from(index).unwrap_or(u32::MAX), private_ip, address);
+    let batch = Batch {
+        request: &request,
+        placement: &placement,
+        authorized_keys,
+        reservation: &reservation,
+        origin: &origin,
+    };
+    let mut ids = Vec::new();
+    for (index, ((private_ip, address), ipv6)) in private.into_iter().zip(addresses).zip(ipv6).enumerate() {
+        let number = u32::try_from(index).unwrap_or(u32::MAX);
+        ids.push(batch.launch(call, number, Addresses { private_ip, address, ipv6 }));
     }
-    call.remember("RunInstances", &reservation);
-    answer(call, &reservation)
+    Ok((reservation, ids))
 }
 
 fn answer(call: &Call<'_>, reservation: &str) -> Answer {
@@ -64,7 +134,7 @@ fn check_price(call: &Call<'_>, request: &LaunchRequest, placement: &Placement) 
     let asked = request.spot.as_ref().and_then(|spot| spot.max_price.as_deref());
     let Some(asked) = asked else { return Ok(()) };
     let zone = &placement.subnet.zone;
-    let current = prices::spot(call.faults.seed, call.place, zone, request.kind, 0.0, call.now);
+    let current = market::spot_price(call.faults, call.place, zone, request.kind, 0.0, call.now);
     if asked.parse::<f64>().is_ok_and(|asked| asked >= current) {
         return Ok(());
     }
@@ -73,6 +143,42 @@ fn check_price(call: &Call<'_>, request: &LaunchRequest, placement: &Placement) 
          price of {current}."
     );
     Err(Fault::new("SpotMaxPriceTooLow", message))
+}
+
+/// The IPv6 addresses of each instance: none, unless the request or the subnet says so.
+fn ipv6_addresses(
+    region: &Region,
+    wanted: &Ipv6,
+    placement: &Placement,
+) -> Result<Vec<Vec<Ipv6Addr>>, Fault> {
+    let subnet = &placement.subnet;
+    let count = match (wanted.count, wanted.addresses.len()) {
+        (Some(count), _) => count as usize,
+        (None, 0) => usize::from(subnet.assign_ipv6),
+        (None, given) => given,
+    };
+    let instances = placement.count as usize;
+    if count == 0 {
+        return Ok(vec![Vec::new(); instances]);
+    }
+    let Some(block) = &subnet.ipv6 else {
+        let message = format!("Subnet {} does not have any IPv6 CIDR blocks", subnet.id);
+        return Err(Fault::value(message));
+    };
+    let taken = |address: &Ipv6Addr| region.attached().any(|instance| instance.ipv6.contains(address));
+    if wanted.addresses.is_empty() {
+        return Ok((0..instances).map(|_| (0..count).map(|_| block.random()).collect()).collect());
+    }
+    for address in &wanted.addresses {
+        if !block.contains(*address) {
+            let message = format!("Address {address} does not fall within the subnet's address range");
+            return Err(Fault::value(message));
+        }
+        if taken(address) || instances > 1 {
+            return Err(Fault::new("InvalidIPAddress.InUse", format!("Address {address} is in use.")));
+        }
+    }
+    Ok(vec![wanted.addresses.clone()])
 }
 
 fn loopback_addresses(call: &mut Call<'_>, count: u32) -> Result<Vec<Ipv4Addr>, Fault> {
@@ -93,10 +199,19 @@ struct Batch<'a> {
     placement: &'a Placement,
     authorized_keys: Vec<String>,
     reservation: &'a str,
+    origin: &'a Origin,
+}
+
+/// The addresses of one instance.
+struct Addresses {
+    private_ip: Ipv4Addr,
+    address: Ipv4Addr,
+    ipv6: Vec<Ipv6Addr>,
 }
 
 impl Batch<'_> {
-    fn launch(&self, call: &mut Call<'_>, index: u32, private_ip: Ipv4Addr, address: Ipv4Addr) {
+    fn launch(&self, call: &mut Call<'_>, index: u32, addresses: Addresses) -> String {
+        let Addresses { private_ip, address, ipv6 } = addresses;
         let Batch { request, placement, .. } = self;
         let subnet = &placement.subnet;
         let id = id::INSTANCE.generate();
@@ -107,6 +222,7 @@ impl Batch<'_> {
             description: request.network.description.clone(),
         };
         self.tag(call, "instance", &id);
+        call.region.tag(&id, &self.origin.system_tags);
         self.tag(call, "network-interface", &interface.id);
         let spot_request = self.request_spot(call, &id);
         let volumes = self.add_volumes(call, &id);
@@ -115,6 +231,7 @@ impl Batch<'_> {
             reservation: self.reservation.to_owned(),
             launch_index: index,
             image: request.image.id.clone(),
+            root_device: request.image.root_device.to_owned(),
             kind: request.kind.name.to_owned(),
             architecture: request.image.architecture.to_owned(),
             vpc: subnet.vpc.clone(),
@@ -127,10 +244,11 @@ impl Batch<'_> {
             address,
             public: request.network.public.unwrap_or(subnet.map_public),
             private_ip,
+            ipv6,
             key_name: request.key_name.clone(),
             authorized_keys: self.authorized_keys.clone(),
             user_data: request.user_data.clone(),
-            client_token: call.params.text("ClientToken").map(str::to_owned),
+            client_token: self.origin.client_token.clone(),
             spot_request,
             options: request.options.clone(),
             launched: call.now,
@@ -138,11 +256,12 @@ impl Batch<'_> {
             ending: None,
         };
         call.effects.push(Effect::Boot(instance.machine(call.place.name)));
-        call.region.instances.insert(id, instance);
+        call.region.instances.insert(id.clone(), instance);
+        id
     }
 
     fn tag(&self, call: &mut Call<'_>, kind: &str, id: &str) {
-        if let Some(tags) = self.request.tags.get(kind) {
+        if let Some(tags) = self.origin.tags.get(kind) {
             call.region.tag(id, tags);
         }
     }
@@ -175,7 +294,9 @@ impl Batch<'_> {
                 size: device.size,
                 kind: device.kind.clone(),
                 iops: device.iops,
+                throughput: device.throughput,
                 encrypted: device.encrypted,
+                key: device.key.clone(),
                 snapshot: device.snapshot.clone(),
                 zone: self.placement.subnet.zone.clone(),
                 created: call.now,

@@ -1,11 +1,13 @@
 //! What `RunInstances` asks for, read and checked as far as that goes without the cloud.
 
 use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::block_devices::{Device, devices};
+use crate::sandbox::ec2::Lifecycle;
 use crate::sandbox::ec2::fault::Fault;
 use crate::sandbox::ec2::images::{self, Image};
 use crate::sandbox::ec2::model::ACCOUNT;
@@ -16,22 +18,34 @@ use crate::sandbox::ec2::request::Params;
 use crate::sandbox::ec2::tags;
 use crate::sandbox::ec2::types::{self, InstanceType};
 
-/// The parameters of `RunInstances` that the sandbox knows.
-pub(super) const PARAMETERS: &[&str] = &[
-    "*ImageId",
+/// The parameters of `RunInstances` alone.
+pub(super) const RUN: &[&str] = &[
     "*MinCount",
     "*MaxCount",
+    "ClientToken",
+    "LaunchTemplate.LaunchTemplateId",
+    "LaunchTemplate.LaunchTemplateName",
+    "LaunchTemplate.Version",
+    "Ipv6AddressCount",
+    "Ipv6Address.N.Ipv6Address",
+];
+
+/// The parameters that launches and launch templates share.
+pub(super) const INSTANCE: &[&str] = &[
+    "ImageId",
     "InstanceType",
     "KeyName",
     "SubnetId",
     "SecurityGroupId.N",
     "SecurityGroup.N",
     "UserData",
-    "ClientToken",
+    "CapacityReservationSpecification.CapacityReservationPreference",
+    "DisableApiTermination",
     "EbsOptimized",
     "Monitoring.Enabled",
     "Placement.AvailabilityZone",
     "Placement.AvailabilityZoneId",
+    "Placement.GroupName",
     "Placement.Tenancy",
     "IamInstanceProfile.Arn",
     "IamInstanceProfile.Name",
@@ -47,9 +61,11 @@ pub(super) const PARAMETERS: &[&str] = &[
     "InstanceMarketOptions.SpotOptions.SpotInstanceType",
     "InstanceMarketOptions.SpotOptions.InstanceInterruptionBehavior",
     "BlockDeviceMapping.N.DeviceName",
+    "BlockDeviceMapping.N.NoDevice",
     "BlockDeviceMapping.N.Ebs.DeleteOnTermination",
     "BlockDeviceMapping.N.Ebs.Encrypted",
     "BlockDeviceMapping.N.Ebs.Iops",
+    "BlockDeviceMapping.N.Ebs.KmsKeyId",
     "BlockDeviceMapping.N.Ebs.SnapshotId",
     "BlockDeviceMapping.N.Ebs.Throughput",
     "BlockDeviceMapping.N.Ebs.VolumeSize",
@@ -58,9 +74,14 @@ pub(super) const PARAMETERS: &[&str] = &[
     "NetworkInterface.N.AssociatePublicIpAddress",
     "NetworkInterface.N.DeleteOnTermination",
     "NetworkInterface.N.Description",
+    "NetworkInterface.N.Ipv6AddressCount",
+    "NetworkInterface.N.Ipv6Addresses.N.Ipv6Address",
     "NetworkInterface.N.SecurityGroupId.N",
     "NetworkInterface.N.SubnetId",
 ];
+
+/// What the tags of a launch can be for.
+pub(super) const TAGGED: &[&str] = &["instance", "volume", "network-interface", "spot-instances-request"];
 
 /// User data may have so many bytes before base64.
 const MOST_USER_DATA: usize = 16_384;
@@ -92,6 +113,16 @@ pub(super) struct Network {
     /// Whether they get a public address; otherwise the subnet decides.
     pub public: Option<bool>,
     pub description: String,
+    pub ipv6: Ipv6,
+}
+
+/// The IPv6 addresses of an instance.
+#[derive(Default)]
+pub(super) struct Ipv6 {
+    /// How many; otherwise the subnet decides.
+    pub count: Option<u32>,
+    /// Just these.
+    pub addresses: Vec<Ipv6Addr>,
 }
 
 /// What is asked for of the spot market.
@@ -101,6 +132,11 @@ pub(super) struct Spot {
 }
 
 impl LaunchRequest {
+    /// How the instances are to be paid for.
+    pub fn lifecycle(&self) -> Lifecycle {
+        if self.spot.is_some() { Lifecycle::Spot } else { Lifecycle::OnDemand }
+    }
+
     /// Reads the parameters of a request in a region.
     pub fn parse(params: &Params, region: &str) -> Result<Self, Fault> {
         let (least, most) = counts(params)?;
@@ -118,10 +154,7 @@ impl LaunchRequest {
             spot: spot(params)?,
             devices: devices(params, &image)?,
             options: options(params)?,
-            tags: tags::specifications(
-                params,
-                &["instance", "volume", "network-interface", "spot-instances-request"],
-            )?,
+            tags: tags::specifications(params, TAGGED)?,
             image,
         })
     }
@@ -180,7 +213,7 @@ fn network(params: &Params) -> Result<Network, Fault> {
         ..Network::default()
     };
     match params.members("NetworkInterface").as_slice() {
-        [] => {}
+        [] => network.ipv6 = ipv6(params, "Ipv6Address")?,
         [interface] => read_interface(&mut network, interface)?,
         _ => return Err(Fault::unsupported("the sandbox gives an instance one network interface")),
     }
@@ -213,7 +246,24 @@ fn read_interface(network: &mut Network, interface: &Params) -> Result<(), Fault
     network.groups = interface.list("SecurityGroupId").into_iter().map(str::to_owned).collect();
     network.public = interface.flag("AssociatePublicIpAddress")?;
     network.description = interface.text("Description").unwrap_or_default().to_owned();
+    network.ipv6 = ipv6(interface, "Ipv6Addresses")?;
     Ok(())
+}
+
+fn ipv6(params: &Params, list: &str) -> Result<Ipv6, Fault> {
+    let count = params.integer("Ipv6AddressCount")?;
+    let mut addresses = Vec::new();
+    for member in params.members(list) {
+        let text = member.required("Ipv6Address")?;
+        let address = text.parse().map_err(|_| Fault::value(format!("Invalid IPv6 address {text}")))?;
+        addresses.push(address);
+    }
+    if count.is_some() && !addresses.is_empty() {
+        return Err(Fault::combination(
+            "The parameters Ipv6AddressCount and Ipv6Addresses cannot be used together",
+        ));
+    }
+    Ok(Ipv6 { count, addresses })
 }
 
 fn user_data(params: &Params) -> Result<Option<String>, Fault> {
@@ -281,18 +331,73 @@ fn options(params: &Params) -> Result<LaunchOptions, Fault> {
     {
         return Err(Fault::value_of("HttpPutResponseHopLimit", &limit.to_string(), "Expecting 1 to 64."));
     }
-    let profile = params.group("IamInstanceProfile").and_then(|profile| {
-        let named =
-            profile.text("Name").map(|name| format!("arn:aws:iam::{ACCOUNT}:instance-profile/{name}"));
-        profile.text("Arn").map(str::to_owned).or(named)
-    });
+    params.flag("DisableApiTermination")?;
+    one_of(
+        params.text("InstanceInitiatedShutdownBehavior"),
+        "InstanceInitiatedShutdownBehavior",
+        &["stop", "terminate"],
+    )?;
+    let below =
+        |group: &str, name: &str| params.group(group).and_then(|group| group.text(name)).map(str::to_owned);
+    one_of(below("CreditSpecification", "CpuCredits").as_deref(), "CpuCredits", &["standard", "unlimited"])?;
+    let preference = below("CapacityReservationSpecification", "CapacityReservationPreference");
+    one_of(
+        preference.as_deref(),
+        "CapacityReservationPreference",
+        &["none", "open", "capacity-reservations-only"],
+    )?;
     Ok(LaunchOptions {
         ebs_optimized: params.flag("EbsOptimized")?.unwrap_or(false),
         monitoring: monitoring.unwrap_or(false),
-        profile,
+        profile: profile(params)?,
+        capacity_reservation: preference,
+        placement_group: below("Placement", "GroupName"),
         http_tokens: word("HttpTokens", &["required", "optional"])?,
         http_endpoint: word("HttpEndpoint", &["enabled", "disabled"])?,
         hop_limit,
         metadata_tags: word("InstanceMetadataTags", &["enabled", "disabled"])?,
     })
+}
+
+fn one_of(word: Option<&str>, parameter: &str, allowed: &[&str]) -> Result<(), Fault> {
+    match word {
+        Some(word) if !allowed.contains(&word) => {
+            Err(Fault::value(format!("Invalid value '{word}' for {parameter}.")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The ARN of the instance profile.
+fn profile(params: &Params) -> Result<Option<String>, Fault> {
+    let Some(profile) = params.group("IamInstanceProfile") else { return Ok(None) };
+    match (profile.text("Arn"), profile.text("Name")) {
+        (Some(_), Some(_)) => Err(Fault::combination(
+            "The parameter 'iamInstanceProfile.name' may not be used in combination with \
+             'iamInstanceProfile.arn'",
+        )),
+        (Some(arn), None) => {
+            let name = arn
+                .strip_prefix("arn:aws:iam::")
+                .and_then(|rest| rest.split_once(":instance-profile/"))
+                .filter(|(account, _)| account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit()));
+            if !name.is_some_and(|(_, path)| path.rsplit('/').next().is_some_and(is_profile_name)) {
+                let why = "Invalid IAM Instance Profile ARN";
+                return Err(Fault::value_of("iamInstanceProfile.arn", arn, why));
+            }
+            Ok(Some(arn.to_owned()))
+        }
+        (None, Some(name)) if is_profile_name(name) => {
+            Ok(Some(format!("arn:aws:iam::{ACCOUNT}:instance-profile/{name}")))
+        }
+        (None, Some(name)) => {
+            Err(Fault::value_of("iamInstanceProfile.name", name, "Invalid IAM Instance Profile name"))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+fn is_profile_name(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
+    (1..=128).contains(&name.len()) && name.chars().all(allowed)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use std::sync::atomic::AtomicU32;
 
 use super::filter::{Field, Filters};
 use super::model::id::IdKind;
@@ -15,6 +16,9 @@ use super::xml::Xml;
 use super::{Faults, Machine, fault::Fault};
 
 mod block_devices;
+mod fleet_launch;
+mod fleet_request;
+pub(super) mod fleets;
 pub(super) mod gateways;
 pub(super) mod images;
 pub(super) mod instance_types;
@@ -23,9 +27,13 @@ pub(super) mod interfaces;
 pub(super) mod key_pairs;
 pub(super) mod launch;
 mod launch_request;
+pub(super) mod launch_templates;
 pub(super) mod permissions;
 mod placement;
+pub(super) mod placement_groups;
+pub(super) mod placement_scores;
 pub(super) mod regions;
+pub(super) mod requirements;
 pub(super) mod route_tables;
 pub(super) mod security_groups;
 pub(super) mod security_rules;
@@ -41,7 +49,12 @@ pub(super) static FAMILIES: &[&[Operation]] = &[
     regions::OPERATIONS,
     images::OPERATIONS,
     instance_types::OPERATIONS,
+    launch_templates::OPERATIONS,
     launch::OPERATIONS,
+    fleets::OPERATIONS,
+    placement_groups::OPERATIONS,
+    placement_scores::OPERATIONS,
+    requirements::OPERATIONS,
     instances::OPERATIONS,
     status::OPERATIONS,
     spot::OPERATIONS,
@@ -67,8 +80,14 @@ pub(super) struct Call<'a> {
     pub region: &'a mut Region,
     /// The addresses in use in all regions.
     pub addresses: &'a mut BTreeSet<Ipv4Addr>,
+    /// The other regions, for the actions that look beyond one.
+    pub elsewhere: BTreeMap<String, Region>,
+    /// The service-linked roles of the account.
+    pub roles: &'a mut BTreeSet<String>,
     /// The faults to inject.
     pub faults: &'a Faults,
+    /// How often each of the refusals among them has been used.
+    pub refused: &'a [AtomicU32],
     /// When.
     pub now: Moment,
     /// What is to be done to the machines once the change is stored.

@@ -9,8 +9,8 @@ use rand::seq::SliceRandom as _;
 use super::Call;
 use super::launch_request::{LaunchRequest, Network};
 use super::security_groups::no_default_vpc;
-use crate::sandbox::ec2::Faults;
 use crate::sandbox::ec2::fault::Fault;
+use crate::sandbox::ec2::market;
 use crate::sandbox::ec2::model::id;
 use crate::sandbox::ec2::model::network::Subnet;
 use crate::sandbox::ec2::model::region::{Region, find};
@@ -110,8 +110,14 @@ fn with_capacity(
     if offered.is_empty() && total > 0 {
         return Err(unsupported(call, request.kind));
     }
+    let (kind, lifecycle) = (request.kind, request.lifecycle());
+    let quota = market::within_quota(call.faults, call.place, call.region, kind, lifecycle);
+    if quota < request.least {
+        return Err(market::over_quota(call.faults, call.place, kind, lifecycle));
+    }
+    let most = request.most.min(quota);
     let with_room = offered.into_iter().map(|subnet| {
-        let room = room(call.faults, call.region, &subnet.zone, request.kind).min(request.most);
+        let room = market::room(call.faults, call.region, &subnet.zone, kind, lifecycle, call.now).min(most);
         (subnet, room)
     });
     // The first of those with the most room.
@@ -120,24 +126,6 @@ fn with_capacity(
         Some((subnet, room)) if room >= request.least => Ok((subnet, room)),
         best => Err(insufficient(call, request, best.filter(|_| chosen_zone).map(|(subnet, _)| subnet))),
     }
-}
-
-/// How many more instances of a type a zone takes, by the faults to inject.
-fn room(faults: &Faults, region: &Region, zone: &str, kind: &InstanceType) -> u32 {
-    let concerns = |fault_zone: &Option<String>, fault_type: &Option<String>, zone: &str, kind: &str| {
-        fault_zone.as_deref().is_none_or(|name| name == zone)
-            && fault_type.as_deref().is_none_or(|name| name == kind)
-    };
-    let applying =
-        faults.capacity.iter().filter(|fault| concerns(&fault.zone, &fault.instance_type, zone, kind.name));
-    let left = applying.map(|fault| {
-        let live = region.instances.values().filter(|instance| {
-            !instance.state.ended()
-                && concerns(&fault.zone, &fault.instance_type, &instance.zone, &instance.kind)
-        });
-        fault.available.unwrap_or(0).saturating_sub(u32::try_from(live.count()).unwrap_or(u32::MAX))
-    });
-    left.min().unwrap_or(u32::MAX)
 }
 
 fn unsupported(call: &Call<'_>, kind: &InstanceType) -> Fault {
@@ -165,7 +153,12 @@ fn insufficient(call: &Call<'_>, request: &LaunchRequest, subnet: Option<Subnet>
                 .zones()
                 .into_iter()
                 .map(|zone| zone.name)
-                .filter(|zone| kind.offered_in(zone) && room(call.faults, call.region, zone, kind) > 0)
+                .filter(|zone| {
+                    let room = |zone| {
+                        market::room(call.faults, call.region, zone, kind, request.lifecycle(), call.now)
+                    };
+                    kind.offered_in(zone) && room(zone) > 0
+                })
                 .collect();
             let start = format!(
                 "We currently do not have sufficient {} capacity in the Availability Zone you requested \

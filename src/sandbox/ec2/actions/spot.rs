@@ -3,6 +3,7 @@
 use super::Call;
 use crate::sandbox::ec2::fault::Fault;
 use crate::sandbox::ec2::filter::{Field, Filters, one};
+use crate::sandbox::ec2::market;
 use crate::sandbox::ec2::model::id;
 use crate::sandbox::ec2::model::instance::Instance;
 use crate::sandbox::ec2::model::region::Region;
@@ -180,7 +181,7 @@ fn wanted_prices(call: &Call<'_>, from: Moment, to: Moment) -> Result<Vec<Price>
                     zone_id: known.id.clone(),
                     kind,
                     product,
-                    price: prices::spot(call.faults.seed, call.place, &known.name, kind, *licence, since),
+                    price: market::spot_price(call.faults, call.place, &known.name, kind, *licence, since),
                     since,
                 }));
             }

@@ -18,8 +18,10 @@ pub(in super::super) const OPERATIONS: &[Operation] = &[
 ];
 
 fn kind_of(id: &str) -> Option<&'static IdKind> {
-    let (prefix, _) = id.rsplit_once('-')?;
-    TAGGABLE.iter().copied().find(|kind| kind.prefix == prefix)
+    TAGGABLE
+        .iter()
+        .copied()
+        .find(|kind| id.strip_prefix(kind.prefix).is_some_and(|rest| rest.starts_with('-')))
 }
 
 fn check(call: &Call<'_>) -> Result<Vec<String>, Fault> {

@@ -47,7 +47,8 @@ fn describe(call: &mut Call<'_>) -> Answer {
         xml.text("volumeId", id).text("size", volume.size).optional("snapshotId", volume.snapshot.as_ref());
         xml.text("availabilityZone", &volume.zone).text("status", status(volume));
         xml.time("createTime", volume.created).text("volumeType", &volume.kind);
-        xml.optional("iops", volume.iops).text("encrypted", volume.encrypted);
+        xml.optional("iops", volume.iops).optional("throughput", volume.throughput);
+        xml.optional("kmsKeyId", volume.key.as_ref()).text("encrypted", volume.encrypted);
         xml.text("multiAttachEnabled", false);
         xml.set("attachmentSet", &volume.attachment, |xml, attached| {
             xml.text("volumeId", id).text("instanceId", &attached.instance).text("device", &attached.device);

@@ -7,6 +7,7 @@ use crate::sandbox::ec2::model::cidr::Cidr;
 use crate::sandbox::ec2::model::network::Vpc;
 use crate::sandbox::ec2::model::region::{Region, find, find_mut};
 use crate::sandbox::ec2::model::{ACCOUNT, id};
+use crate::sandbox::ec2::quotas;
 use crate::sandbox::ec2::router::{Answer, FILTER, Operation, PAGE};
 use crate::sandbox::ec2::tags::{self, TAG_SPECIFICATION};
 use crate::sandbox::ec2::xml::Xml;
@@ -28,8 +29,6 @@ pub(in super::super) const OPERATIONS: &[Operation] = &[
     ),
 ];
 
-/// The default quota of VPCs in a region.
-const MOST: usize = 5;
 /// There is one set of DHCP options for all.
 const DHCP_OPTIONS: &str = "dopt-0c0ffee0c0ffee000";
 
@@ -56,8 +55,8 @@ pub(super) fn block(text: &str, range_code: &str) -> Result<Cidr, Fault> {
     Ok(cidr)
 }
 
-fn check_quota(region: &Region) -> Result<(), Fault> {
-    if region.vpcs.len() < MOST {
+fn check_quota(call: &Call<'_>) -> Result<(), Fault> {
+    if (call.region.vpcs.len() as f64) < quotas::value(call.faults, call.place.name, quotas::VPCS) {
         return Ok(());
     }
     Err(Fault::new("VpcLimitExceeded", "The maximum number of VPCs has been reached."))
@@ -73,7 +72,7 @@ fn create(call: &mut Call<'_>) -> Answer {
     if call.params.flag("AmazonProvidedIpv6CidrBlock")?.unwrap_or(false) {
         return Err(Fault::unsupported("the sandbox has no IPv6 networks"));
     }
-    check_quota(call.region)?;
+    check_quota(call)?;
     let id = call.region.add_vpc(cidr, false);
     call.region.tag(&id, &tags);
     created(call.region, &id, "pending")
@@ -84,7 +83,7 @@ fn create_default(call: &mut Call<'_>) -> Answer {
         let message = "A Default VPC already exists for this account in this region.";
         return Err(Fault::new("DefaultVpcAlreadyExists", message));
     }
-    check_quota(call.region)?;
+    check_quota(call)?;
     let id = call.region.add_default_vpc(call.place);
     created(call.region, &id, "pending")
 }

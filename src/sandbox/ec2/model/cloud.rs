@@ -19,11 +19,19 @@ pub(in super::super) struct Cloud {
     pub version: u32,
     pub regions: BTreeMap<String, Region>,
     pub addresses: BTreeSet<Ipv4Addr>,
+    /// Service-linked roles that were created, by name.
+    #[serde(default)]
+    pub roles: BTreeSet<String>,
 }
 
 impl Default for Cloud {
     fn default() -> Self {
-        Cloud { version: VERSION, regions: BTreeMap::new(), addresses: BTreeSet::new() }
+        Cloud {
+            version: VERSION,
+            regions: BTreeMap::new(),
+            addresses: BTreeSet::new(),
+            roles: BTreeSet::new(),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use rand::RngExt as _;
 
 use crate::sandbox::ec2::fault::Fault;
+use crate::sandbox::ec2::response::request_id;
 
 /// A kind of resource as its ids and errors show it.
 #[derive(Debug)]
@@ -52,6 +53,28 @@ pub(in super::super) static VOLUME: IdKind = kind("vol", "volume", "volume", "In
 pub(in super::super) static SPOT_REQUEST: IdKind =
     kind("sir", "spot-instances-request", "spot instance request ID", "InvalidSpotInstanceRequestID");
 
+pub(in super::super) static LAUNCH_TEMPLATE: IdKind =
+    kind("lt", "launch-template", "launch template ID", "InvalidLaunchTemplateId");
+pub(in super::super) static FLEET: IdKind = kind("fleet", "fleet", "fleet ID", "InvalidFleetId");
+pub(in super::super) static PLACEMENT_GROUP: IdKind =
+    kind("pg", "placement-group", "placement group ID", "InvalidPlacementGroupId");
+pub(in super::super) static ADDRESS: IdKind =
+    kind("eipalloc", "elastic-ip", "allocation ID", "InvalidAllocationID");
+pub(in super::super) static ADDRESS_ASSOCIATION: IdKind =
+    kind("eipassoc", "elastic-ip-association", "association ID", "InvalidAssociationID");
+pub(in super::super) static EGRESS_GATEWAY: IdKind = kind(
+    "eigw",
+    "egress-only-internet-gateway",
+    "egressOnlyInternetGateway ID",
+    "InvalidEgressOnlyInternetGatewayId",
+);
+pub(in super::super) static SUBNET_CIDR_ASSOCIATION: IdKind = kind(
+    "subnet-cidr-assoc",
+    "subnet-cidr-association",
+    "association ID",
+    "InvalidSubnetCidrBlockAssociationID",
+);
+
 /// The kinds that can carry tags.
 pub(in super::super) static TAGGABLE: &[&IdKind] = &[
     &INSTANCE,
@@ -65,6 +88,11 @@ pub(in super::super) static TAGGABLE: &[&IdKind] = &[
     &KEY_PAIR,
     &VOLUME,
     &SPOT_REQUEST,
+    &LAUNCH_TEMPLATE,
+    &FLEET,
+    &PLACEMENT_GROUP,
+    &ADDRESS,
+    &EGRESS_GATEWAY,
 ];
 
 impl IdKind {
@@ -79,6 +107,9 @@ impl IdKind {
                 .collect();
             return format!("{}-{tail}", self.prefix);
         }
+        if self.prefix == FLEET.prefix {
+            return format!("{}-{}", self.prefix, request_id());
+        }
         format!("{}-0{:016x}", self.prefix, random.random::<u64>())
     }
 
@@ -90,7 +121,11 @@ impl IdKind {
                 && tail.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
         };
         let lettered = |tail: &str| tail.len() == 8 && tail.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let universal = |tail: &str| {
+            tail.len() == 36 && tail.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
+        };
         let fits = match tail {
+            Some(tail) if self.prefix == FLEET.prefix => universal(tail),
             Some(tail) if self.prefix == SPOT_REQUEST.prefix => lettered(tail),
             Some(tail) => hexadecimal(tail),
             None => false,

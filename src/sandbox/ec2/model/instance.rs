@@ -1,14 +1,14 @@
 //! Instances and their life.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use crate::sandbox::ec2::Machine;
 use crate::sandbox::ec2::moment::Moment;
+use crate::sandbox::ec2::{Lifecycle, Machine};
 
 /// How long a terminated instance can still be described.
 pub(in super::super) const REMEMBERED: Duration = Duration::from_secs(3600);
@@ -58,6 +58,8 @@ pub(in super::super) struct Instance {
     /// Its place among those launched with it.
     pub launch_index: u32,
     pub image: String,
+    #[serde(default = "usual_root_device")]
+    pub root_device: String,
     pub kind: String,
     pub architecture: String,
     pub vpc: String,
@@ -73,6 +75,8 @@ pub(in super::super) struct Instance {
     pub address: Ipv4Addr,
     pub public: bool,
     pub private_ip: Ipv4Addr,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ipv6: Vec<Ipv6Addr>,
     pub key_name: Option<String>,
     /// OpenSSH lines of the key pair as it was at launch.
     pub authorized_keys: Vec<String>,
@@ -85,6 +89,10 @@ pub(in super::super) struct Instance {
     pub state: State,
     /// Why and when it ended.
     pub ending: Option<Ending>,
+}
+
+fn usual_root_device() -> String {
+    "/dev/sda1".to_owned()
 }
 
 /// What a launch asked for that changes only descriptions.
@@ -100,6 +108,10 @@ pub(in super::super) struct LaunchOptions {
     pub http_endpoint: Option<String>,
     pub hop_limit: Option<u32>,
     pub metadata_tags: Option<String>,
+    /// `none` or `open`.
+    pub capacity_reservation: Option<String>,
+    /// Name of the placement group.
+    pub placement_group: Option<String>,
 }
 
 /// The one network interface of an instance.
@@ -137,6 +149,11 @@ impl Instance {
             user_data: self.user_data.as_ref().and_then(|text| STANDARD.decode(text).ok()),
             launched: self.launched.time(),
         }
+    }
+
+    /// How it is paid for.
+    pub fn lifecycle(&self) -> Lifecycle {
+        if self.spot_request.is_some() { Lifecycle::Spot } else { Lifecycle::OnDemand }
     }
 
     /// The public address, while it has one.

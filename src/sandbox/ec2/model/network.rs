@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::cidr::Cidr;
+use super::ipv6::Ipv6Block;
 
 /// A virtual private cloud.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -11,6 +12,8 @@ pub(in super::super) struct Vpc {
     pub cidr: Cidr,
     /// The id that ties the block to the network.
     pub association: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipv6: Option<Ipv6Block>,
     pub is_default: bool,
     pub dns_support: bool,
     pub dns_hostnames: bool,
@@ -27,6 +30,11 @@ pub(in super::super) struct Subnet {
     pub default_for_zone: bool,
     /// Whether instances get a public address unless they say otherwise.
     pub map_public: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipv6: Option<Ipv6Block>,
+    /// Whether instances get an IPv6 address unless they say otherwise.
+    #[serde(default)]
+    pub assign_ipv6: bool,
 }
 
 /// An internet gateway.

@@ -7,12 +7,15 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::cidr::Cidr;
+use super::fleet::Fleet;
 use super::group::{Group, Peer, Rule, Traffic};
 use super::id::{self, IdKind};
 use super::instance::{Instance, REMEMBERED, State};
 use super::key_pair::KeyPair;
 use super::network::{Association, Gateway, Route, RouteTable, Subnet, Vpc};
+use super::placement_group::PlacementGroup;
 use super::spot_request::SpotRequest;
+use super::template::LaunchTemplate;
 use super::volume::Volume;
 use crate::sandbox::ec2::fault::Fault;
 use crate::sandbox::ec2::moment::Moment;
@@ -35,6 +38,10 @@ pub(in super::super) struct Region {
     pub instances: BTreeMap<String, Instance>,
     pub volumes: BTreeMap<String, Volume>,
     pub spot_requests: BTreeMap<String, SpotRequest>,
+    pub templates: BTreeMap<String, LaunchTemplate>,
+    pub fleets: BTreeMap<String, Fleet>,
+    /// By name, which is what identifies a placement group.
+    pub placement_groups: BTreeMap<String, PlacementGroup>,
     /// Tags of every kind of resource, by its id.
     pub tags: BTreeMap<String, Tags>,
     /// Requests that must not be carried out twice, by action and client token.
@@ -102,6 +109,7 @@ impl Region {
             id: id.clone(),
             cidr,
             association,
+            ipv6: None,
             is_default,
             dns_support: true,
             dns_hostnames: is_default,
@@ -129,6 +137,8 @@ impl Region {
             zone_id: zone.id.clone(),
             default_for_zone,
             map_public: default_for_zone,
+            ipv6: None,
+            assign_ipv6: false,
         };
         self.subnets.insert(id.clone(), subnet);
         id
@@ -193,6 +203,9 @@ impl Region {
             "key" => self.key_pairs.values().any(|key| key.id == id),
             "vol" => self.volumes.contains_key(id),
             "sir" => self.spot_requests.contains_key(id),
+            "lt" => self.templates.contains_key(id),
+            "fleet" => self.fleets.contains_key(id),
+            "pg" => self.placement_groups.values().any(|group| group.id == id),
             _ => false,
         }
     }
@@ -210,6 +223,13 @@ impl Region {
         }
         for id in ended {
             self.release(&id);
+        }
+        let instances = &self.instances;
+        let gone = |id: &String| instances.get(id).is_none_or(|known| known.state == State::Terminated);
+        for fleet in self.fleets.values_mut().filter(|fleet| fleet.state == "deleted_terminating") {
+            if fleet.groups.iter().flat_map(|group| &group.instances).all(gone) {
+                fleet.state = "deleted".to_owned();
+            }
         }
         self.forget(now)
     }

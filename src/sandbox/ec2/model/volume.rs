@@ -14,7 +14,13 @@ pub(in super::super) struct Volume {
     pub kind: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub iops: Option<u32>,
+    /// MiB a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throughput: Option<u32>,
     pub encrypted: bool,
+    /// The key it is encrypted with, if not the account's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<String>,
     pub zone: String,

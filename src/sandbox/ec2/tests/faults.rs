@@ -3,10 +3,15 @@
 use std::time::{Duration, Instant};
 
 use super::Fixture;
-use crate::sandbox::ec2::CapacityFault;
+use crate::sandbox::ec2::{CapacityFault, Refusal};
 
 fn shortage(zone: &str, available: Option<u32>) -> CapacityFault {
-    CapacityFault { zone: Some(zone.into()), instance_type: Some("t3.medium".into()), available }
+    CapacityFault {
+        zone: Some(zone.into()),
+        instance_type: Some("t3.medium".into()),
+        lifecycle: None,
+        available,
+    }
 }
 
 #[tokio::test]
@@ -78,4 +83,51 @@ async fn latency_is_added() {
     let start = Instant::now();
     fixture.ask("Action=DescribeRegions").await.ok();
     assert!(start.elapsed() >= Duration::from_millis(80));
+    // Calls at the same time wait at the same time.
+    let start = Instant::now();
+    futures::future::join_all((0..40).map(|_| fixture.ask("Action=DescribeVpcs"))).await;
+    assert!(start.elapsed() < Duration::from_millis(1600), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn calls_are_recorded() {
+    let fixture = Fixture::with(|options| {
+        options.record = true;
+        options.faults.latency = Duration::from_millis(20);
+    })
+    .await;
+    fixture.ask("Action=DescribeVpcs&Filter.1.Name=is-default&Filter.1.Value.1=true").await.ok();
+    fixture.ask_in("eu-west-1", "Action=DescribeVpcs&VpcId.1=vpc-12345678").await;
+    fixture.launch("MinCount=1&MaxCount=1&UserData=c2VjcmV0").await.ok();
+    let calls = fixture.endpoint.calls();
+    let actions: Vec<_> =
+        calls.iter().map(|call| (call.action.as_str(), call.region.as_str(), call.status)).collect();
+    assert_eq!(
+        actions,
+        [
+            ("DescribeVpcs", "us-west-2", 200),
+            ("DescribeVpcs", "eu-west-1", 400),
+            ("RunInstances", "us-west-2", 200)
+        ]
+    );
+    assert_eq!(calls[0].parameters["Filter.1.Value.1"], "true");
+    assert_eq!(calls[1].code.as_deref(), Some("InvalidVpcID.NotFound"));
+    assert!(calls.iter().all(|call| call.service == "ec2" && call.end_ms - call.start_ms >= 20.0));
+    let raw =
+        fixture.raw("GET /_sandbox/calls HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    assert_eq!(raw.body.lines().count(), 3);
+    assert!(!raw.body.contains("c2VjcmV0") && raw.body.contains("<8 characters>"), "{}", raw.body);
+}
+
+#[tokio::test]
+async fn a_refusal_can_be_limited_in_number() {
+    let fixture = Fixture::with(|options| {
+        options.faults.refusals =
+            vec![Refusal { times: Some(2), status: 503, ..Refusal::of("DescribeVpcs", "Unavailable") }];
+    })
+    .await;
+    for _ in 0..2 {
+        assert_eq!(fixture.ask("Action=DescribeVpcs").await.fault(), (503, "Unavailable".into()));
+    }
+    fixture.ask("Action=DescribeVpcs").await.ok();
 }

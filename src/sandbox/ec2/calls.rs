@@ -1,0 +1,125 @@
+//! The calls that were made, for tests and benchmarks to read.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::request::Params;
+
+/// One call, from the arrival of the request to the moment its answer was ready.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RecordedCall {
+    /// `ec2`, `sts`, `ssm`, `servicequotas`, `iam` or `pricing`.
+    pub service: String,
+    /// `RunInstances`.
+    pub action: String,
+    /// The region it was signed for; empty if it was not signed.
+    pub region: String,
+    /// The HTTP status of the answer; 0 for an answer that was lost on purpose.
+    pub status: u16,
+    /// The error code, if it was refused.
+    pub code: Option<String>,
+    /// Milliseconds from the start of the endpoint to the arrival of the request.
+    pub start_ms: f64,
+    /// Milliseconds from the start of the endpoint to the moment when the answer was ready.
+    pub end_ms: f64,
+    /// What was asked, by full name (`Filter.1.Name`); user data only by its size.
+    pub parameters: BTreeMap<String, String>,
+}
+
+/// All calls of an endpoint, in the order in which they were answered.
+#[derive(Debug)]
+pub(super) struct Calls {
+    start: Instant,
+    /// None unless calls are to be recorded.
+    all: Option<Mutex<Vec<RecordedCall>>>,
+}
+
+impl Calls {
+    /// An empty record, or none.
+    pub fn new(record: bool) -> Self {
+        Calls { start: Instant::now(), all: record.then(Mutex::default) }
+    }
+
+    /// Milliseconds since the start.
+    pub fn now(&self) -> f64 {
+        self.start.elapsed().as_secs_f64() * 1000.0
+    }
+
+    /// Writes a call down, if calls are recorded.
+    pub fn add(&self, call: impl FnOnce() -> RecordedCall) {
+        if let Some(all) = &self.all {
+            all.lock().unwrap_or_else(PoisonError::into_inner).push(call());
+        }
+    }
+
+    /// What has been written down.
+    pub fn all(&self) -> Vec<RecordedCall> {
+        let all = self.all.as_ref();
+        all.map(|all| all.lock().unwrap_or_else(PoisonError::into_inner).clone()).unwrap_or_default()
+    }
+}
+
+/// The parameters of a query, without the user data.
+pub(super) fn of_query(params: &Params) -> BTreeMap<String, String> {
+    let shown = |(name, value): (String, &str)| {
+        let secret = name == "UserData" || name.ends_with(".UserData");
+        let value = if secret { format!("<{} characters>", value.len()) } else { value.to_owned() };
+        (name, value)
+    };
+    params
+        .flatten()
+        .into_iter()
+        .filter(|(name, _)| name != "Action" && name != "Version")
+        .map(shown)
+        .collect()
+}
+
+/// The members of a JSON document, lists numbered from 1 as in a query.
+pub(super) fn of_json(value: &Value) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    flatten(String::new(), value, &mut all);
+    all
+}
+
+fn flatten(name: String, value: &Value, all: &mut BTreeMap<String, String>) {
+    let below = |part: &str| if name.is_empty() { part.to_owned() } else { format!("{name}.{part}") };
+    match value {
+        Value::Object(members) => {
+            for (part, member) in members {
+                flatten(below(part), member, all);
+            }
+        }
+        Value::Array(members) => {
+            for (index, member) in members.iter().enumerate() {
+                flatten(below(&(index + 1).to_string()), member, all);
+            }
+        }
+        Value::String(text) => {
+            all.insert(name, text.clone());
+        }
+        other => {
+            all.insert(name, other.to_string());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn user_data_is_told_by_its_size() {
+        let params =
+            Params::parse(b"Action=X&UserData=c2VjcmV0&LaunchTemplateData.UserData=abc&A.1=b").unwrap();
+        let told = of_query(&params);
+        assert_eq!(told["UserData"], "<8 characters>");
+        assert_eq!(told["LaunchTemplateData.UserData"], "<3 characters>");
+        assert_eq!((told["A.1"].as_str(), told.len()), ("b", 3));
+        let told = of_json(&serde_json::json!({ "Names": ["a"], "N": 3 }));
+        assert_eq!((told["Names.1"].as_str(), told["N"].as_str()), ("a", "3"));
+    }
+}

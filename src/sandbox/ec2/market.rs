@@ -1,0 +1,174 @@
+//! The market: what a pool costs, how much it can take, and what the account may have of it.
+//!
+//! A pool is an instance type in an Availability Zone, for spot or on-demand.
+
+use super::actions::Call;
+use super::fault::Fault;
+use super::model::instance::Instance;
+use super::model::region::Region;
+use super::moment::Moment;
+use super::prices;
+use super::quotas;
+use super::regions::Place;
+use super::types::{self, InstanceType};
+use super::{Faults, Lifecycle};
+
+/// The spot price in US dollars per hour: the one that the faults set, or one that is made up.
+pub(super) fn spot_price(
+    faults: &Faults,
+    place: &Place,
+    zone: &str,
+    kind: &InstanceType,
+    licence: f64,
+    at: Moment,
+) -> f64 {
+    let set = faults.prices.iter().find(|price| {
+        applies(price.zone.as_deref(), zone) && applies(price.instance_type.as_deref(), kind.name)
+    });
+    match set {
+        Some(price) => price.spot + licence * f64::from(kind.vcpus),
+        None => prices::spot(faults.seed, place, zone, kind, licence, at),
+    }
+}
+
+/// Whether a setting for one thing or for all of them is about this one.
+fn applies(setting: Option<&str>, actual: &str) -> bool {
+    setting.is_none_or(|setting| setting == actual)
+}
+
+/// How many more instances a pool takes; `u32::MAX` if nothing limits it.
+pub(super) fn room(
+    faults: &Faults,
+    region: &Region,
+    zone: &str,
+    kind: &InstanceType,
+    lifecycle: Lifecycle,
+    now: Moment,
+) -> u32 {
+    let applying = faults.capacity.iter().filter(|fault| {
+        applies(fault.zone.as_deref(), zone)
+            && applies(fault.instance_type.as_deref(), kind.name)
+            && fault.lifecycle.is_none_or(|only| only == lifecycle)
+    });
+    let left = applying.map(|fault| {
+        let taken = living(region, |instance| {
+            applies(fault.zone.as_deref(), &instance.zone)
+                && applies(fault.instance_type.as_deref(), &instance.kind)
+                && fault.lifecycle.is_none_or(|only| only == instance.lifecycle())
+        });
+        fault.available.unwrap_or(0).saturating_sub(taken)
+    });
+    left.chain(seeded(faults, region, zone, kind, lifecycle, now)).min().unwrap_or(u32::MAX)
+}
+
+/// The room of a pool in a market that is made up.
+fn seeded(
+    faults: &Faults,
+    region: &Region,
+    zone: &str,
+    kind: &InstanceType,
+    lifecycle: Lifecycle,
+    now: Moment,
+) -> Option<u32> {
+    let market = faults.market.as_ref().filter(|_| lifecycle == Lifecycle::Spot)?;
+    let hour = (now.seconds() / 3600).to_string();
+    let draw = |what: &str| prices::fraction(faults.seed, &[what, zone, kind.name, &hour]);
+    if draw("empty") < market.empty {
+        return Some(0);
+    }
+    let holds = 1 + (draw("size") * f64::from(market.largest)) as u32;
+    let taken = living(region, |instance| {
+        instance.zone == zone && instance.kind == kind.name && instance.lifecycle() == lifecycle
+    });
+    Some(holds.min(market.largest.max(1)).saturating_sub(taken))
+}
+
+fn living(region: &Region, wanted: impl Fn(&Instance) -> bool) -> u32 {
+    let count =
+        region.instances.values().filter(|instance| !instance.state.ended() && wanted(instance)).count();
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// About how many more instances a pool has: what limits it, or else a number that is made up.
+pub(super) fn depth(
+    faults: &Faults,
+    region: &Region,
+    zone: &str,
+    kind: &InstanceType,
+    lifecycle: Lifecycle,
+    now: Moment,
+) -> u32 {
+    if !kind.offered_in(zone) {
+        return 0;
+    }
+    match room(faults, region, zone, kind, lifecycle, now) {
+        u32::MAX => {
+            let hour = (now.seconds() / 3600).to_string();
+            40 + (400.0 * prices::fraction(faults.seed, &["depth", zone, kind.name, &hour])) as u32
+        }
+        room => room,
+    }
+}
+
+/// How many instances the account's quota of virtual processors leaves of a type.
+pub(super) fn within_quota(
+    faults: &Faults,
+    place: &Place,
+    region: &Region,
+    kind: &InstanceType,
+    lifecycle: Lifecycle,
+) -> u32 {
+    let code = quotas::vcpus(kind, lifecycle);
+    let limit = quotas::value(faults, place.name, code);
+    let used: u32 = region
+        .instances
+        .values()
+        .filter(|instance| !instance.state.ended() && instance.lifecycle() == lifecycle)
+        .filter_map(|instance| types::find(&instance.kind))
+        .filter(|other| quotas::vcpus(other, lifecycle) == code)
+        .map(|other| other.vcpus)
+        .sum();
+    ((limit - f64::from(used)).max(0.0) / f64::from(kind.vcpus)).floor() as u32
+}
+
+/// The refusal of a launch that the account's quota does not allow.
+pub(super) fn over_quota(faults: &Faults, place: &Place, kind: &InstanceType, lifecycle: Lifecycle) -> Fault {
+    match lifecycle {
+        Lifecycle::Spot => Fault::new("MaxSpotInstanceCountExceeded", "Max spot instance count exceeded"),
+        Lifecycle::OnDemand => {
+            let limit = quotas::value(faults, place.name, quotas::vcpus(kind, lifecycle));
+            let message = format!(
+                "You have requested more vCPU capacity than your current vCPU limit of {limit} allows for the \
+                 instance bucket that the specified instance type belongs to. Please visit \
+                 http://aws.amazon.com/contact-us/ec2-request to request an adjustment to this limit."
+            );
+            Fault::new("VcpuLimitExceeded", message)
+        }
+    }
+}
+
+/// The refusal that the faults ask for: of a whole call if there is no pool, else of a launch in it.
+pub(super) fn refusal(call: &Call<'_>, pool: Option<(&str, &InstanceType, Lifecycle)>) -> Result<(), Fault> {
+    let action = call.params.text("Action").unwrap_or_default();
+    for (refusal, used) in call.faults.refusals.iter().zip(call.refused) {
+        let about = refusal.action == action
+            && applies(refusal.region.as_deref(), call.place.name)
+            && match pool {
+                None => !refusal.of_pool(),
+                Some((zone, kind, lifecycle)) => {
+                    refusal.of_pool()
+                        && applies(refusal.zone.as_deref(), zone)
+                        && applies(refusal.instance_type.as_deref(), kind.name)
+                        && refusal.lifecycle.is_none_or(|only| only == lifecycle)
+                }
+            };
+        if !about {
+            continue;
+        }
+        let before = used.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        if refusal.times.is_none_or(|times| before < times) {
+            return Err(Fault::with_status(refusal.status, &refusal.code, refusal.message.clone()));
+        }
+    }
+    Ok(())
+}
