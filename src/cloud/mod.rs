@@ -8,8 +8,10 @@
 //! | `codes.rs` | what each error code means, and what to do about it |
 //! | `endpoint.rs` | which cloud, as whom, how patiently |
 //! | `place.rs` `image.rs` `network.rs` `cidr.rs` `launch.rs` `instance.rs` | requests and answers |
+//! | [`allocation`] `quota.rs` | where to launch: a decision over prices, scores, quotas and refusals |
 //! | [`ec2`] | Amazon EC2; the only folder that names the AWS SDK |
 
+pub mod allocation;
 mod cidr;
 pub mod codes;
 pub mod ec2;
@@ -19,6 +21,7 @@ mod instance;
 mod launch;
 mod network;
 mod place;
+mod quota;
 mod record;
 pub mod tags;
 
@@ -36,6 +39,7 @@ pub use network::{
     Ingress, Network, NetworkRequest, Owned, Ports, Removed, ResourceKind, Subnet, group_name,
 };
 pub use place::{Architecture, Identity, InstanceType, Offering, Price, Region, Zone};
+pub use quota::{Family, Quota};
 pub use record::{Intent, IntentId, Record, Settled, Unrecorded};
 pub use tags::{Owner, Tags};
 
