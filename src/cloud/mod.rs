@@ -8,8 +8,11 @@
 //! | `codes.rs` | what each error code means, and what to do about it |
 //! | `endpoint.rs` | which cloud, as whom, how patiently |
 //! | `place.rs` `image.rs` `network.rs` `cidr.rs` `launch.rs` `instance.rs` | requests and answers |
+//! | `market.rs` `quota.rs` `refusals.rs` | what the market and the account have, and who refused lately |
+//! | [`allocation`] | where to launch: a decision over prices, scores, quotas and refusals |
 //! | [`ec2`] | Amazon EC2; the only folder that names the AWS SDK |
 
+pub mod allocation;
 mod cidr;
 pub mod codes;
 pub mod ec2;
@@ -17,9 +20,12 @@ mod endpoint;
 mod image;
 mod instance;
 mod launch;
+mod market;
 mod network;
 mod place;
+mod quota;
 mod record;
+mod refusals;
 pub mod tags;
 
 use std::net::IpAddr;
@@ -34,12 +40,15 @@ pub use instance::{Instance, InstanceFilter, InstanceState, Market, Outcome, Ter
 pub use launch::{
     Disk, Launch, LaunchRequest, Pool, Refusal, Shares, Strategy, USER_DATA_LIMIT, pack_user_data,
 };
+pub use market::{Bounds, ListPrice, PlacementScore, ScoreQuery, SpotRole, TypeQuery};
 pub use network::{
     FoundNetwork, Ingress, Network, NetworkRequest, Owned, Ports, Removed, ResourceKind, Selector, Subnet,
     group_name,
 };
 pub use place::{Architecture, Identity, InstanceType, Offering, Price, Region, Zone};
+pub use quota::{Family, Quota};
 pub use record::{Intent, IntentId, Record, Settled, Unrecorded};
+pub use refusals::{Refusals, Remembered};
 pub use tags::{Owner, Tags};
 
 use crate::error::Result;
@@ -139,6 +148,29 @@ pub trait Cloud: Send + Sync {
 
     /// The newest spot price of each type in each zone, cheapest first.
     async fn prices(&self, region: &str, types: &[String]) -> Result<Vec<Price>>;
+
+    /// How likely regions or zones are to have what is wanted, the likeliest first. Zones are named when
+    /// the query names their regions.
+    async fn placement_scores(&self, query: &ScoreQuery) -> Result<Vec<PlacementScore>>;
+
+    /// The instance types of a region that fit a query, by name.
+    async fn find_types(&self, region: &str, query: &TypeQuery) -> Result<Vec<InstanceType>>;
+
+    /// The on-demand prices of instance types in a region; those that are unknown are left out.
+    async fn on_demand_prices(&self, region: &str, types: &[String]) -> Result<Vec<ListPrice>>;
+
+    /// How many vCPUs of some families the account may run in a region, and how many it runs, in both
+    /// markets. A limit that cannot be read is `None`.
+    async fn quotas(&self, region: &str, families: &[Family]) -> Result<Vec<Quota>>;
+
+    /// Whether the account has the role that the spot market needs.
+    async fn spot_role(&self) -> Result<SpotRole>;
+
+    /// Makes the role that the spot market needs; false when it was there already.
+    ///
+    /// # Errors
+    /// `AccessDenied` when the caller may not; an administrator makes it once for the account.
+    async fn make_spot_role(&self, record: &dyn Record) -> Result<bool>;
 
     /// Writes tags on resources; a tag that exists is replaced.
     async fn tag(&self, region: &str, ids: &[String], tags: &Tags) -> Result<()>;

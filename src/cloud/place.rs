@@ -91,6 +91,12 @@ pub struct InstanceType {
     pub memory_mib: u64,
     /// Whether it can be had in the spot market.
     pub spot: bool,
+    /// Graphics processors.
+    #[serde(default)]
+    pub gpus: u32,
+    /// Whether it saves up processor time when idle (`t3`, …).
+    #[serde(default)]
+    pub burstable: bool,
 }
 
 /// An instance type that a zone offers.

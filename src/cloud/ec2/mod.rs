@@ -12,6 +12,8 @@
 //! | `run.rs` `fleet.rs` `template.rs` | the orders: RunInstances, CreateFleet and its launch template |
 //! | `identity.rs` `place.rs` `image.rs` `instance.rs` `owned.rs` | one concern each |
 //! | `survey.rs` `network.rs` `dedicated.rs` `ipv6.rs` `group.rs` `removal.rs` | networks: finding, making, removing |
+//! | `score.rs` `price.rs` `type_search.rs` | the market: placement scores, list prices, types |
+//! | `service.rs` `quota.rs` `service_role.rs` | quotas and roles, and what asks the services beside EC2 |
 
 mod client;
 mod convert;
@@ -29,11 +31,17 @@ mod network;
 mod owned;
 mod pace;
 mod place;
+mod price;
+mod quota;
 mod removal;
 mod run;
+mod score;
+mod service;
+mod service_role;
 mod survey;
 mod template;
 mod transport;
+mod type_search;
 
 #[cfg(test)]
 mod moto;
@@ -48,9 +56,10 @@ use async_trait::async_trait;
 pub use client::Ec2;
 
 use super::{
-    Cloud, FoundNetwork, Identity, Image, ImageQuery, Instance, InstanceFilter, InstanceType, Intent, Launch,
-    LaunchRequest, Network, NetworkRequest, Offering, OnChange, Owned, Owner, Price, Record, Region, Removed,
-    Settled, Tags, Termination, Until, Zone,
+    Cloud, Family, FoundNetwork, Identity, Image, ImageQuery, Instance, InstanceFilter, InstanceType, Intent,
+    Launch, LaunchRequest, ListPrice, Network, NetworkRequest, Offering, OnChange, Owned, Owner,
+    PlacementScore, Price, Quota, Record, Region, Removed, ScoreQuery, Settled, SpotRole, Tags, Termination,
+    TypeQuery, Until, Zone,
 };
 use crate::error::Result;
 
@@ -121,6 +130,30 @@ impl Cloud for Ec2 {
 
     async fn prices(&self, region: &str, types: &[String]) -> Result<Vec<Price>> {
         self.spot_prices(region, types).await
+    }
+
+    async fn placement_scores(&self, query: &ScoreQuery) -> Result<Vec<PlacementScore>> {
+        self.scores(query).await
+    }
+
+    async fn find_types(&self, region: &str, query: &TypeQuery) -> Result<Vec<InstanceType>> {
+        self.search_types(region, query).await
+    }
+
+    async fn on_demand_prices(&self, region: &str, types: &[String]) -> Result<Vec<ListPrice>> {
+        self.list_prices(region, types).await
+    }
+
+    async fn quotas(&self, region: &str, families: &[Family]) -> Result<Vec<Quota>> {
+        self.vcpu_quotas(region, families).await
+    }
+
+    async fn spot_role(&self) -> Result<SpotRole> {
+        self.service_role().await
+    }
+
+    async fn make_spot_role(&self, record: &dyn Record) -> Result<bool> {
+        self.create_service_role(record).await
     }
 
     async fn tag(&self, region: &str, ids: &[String], tags: &Tags) -> Result<()> {

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use aws_sdk_ec2::primitives::DateTime;
 use aws_sdk_ec2::types::{self, AvailabilityZoneState, LocationType, UsageClassType};
+use futures::future::try_join_all;
 
 use super::Ec2;
 use super::convert::{filter, time};
@@ -13,6 +14,8 @@ use crate::error::{Error, Result, nearest};
 
 /// The code of an error about an instance type that does not exist.
 const INVALID_TYPE: &str = "InvalidInstanceType";
+/// Types that one request may name.
+const NAMES: usize = 100;
 
 impl Ec2 {
     pub(super) async fn enabled_regions(&self) -> Result<Vec<Region>> {
@@ -49,17 +52,8 @@ impl Ec2 {
         if names.is_empty() {
             return Ok(Vec::new());
         }
-        let wanted: Vec<types::InstanceType> = names.iter().map(|name| name.as_str().into()).collect();
-        let found = self
-            .pages(region, "DescribeInstanceTypes", |client, token| {
-                let wanted = wanted.clone();
-                async move {
-                    let request = client.describe_instance_types().set_instance_types(Some(wanted));
-                    let answer = request.set_next_token(token).send().await?;
-                    Ok((answer.instance_types, answer.next_token))
-                }
-            })
-            .await;
+        let portions = names.chunks(NAMES).map(|names| self.described_types(region, names));
+        let found = try_join_all(portions).await.map(|portions| portions.concat());
         let found = match found {
             Err(error) if error.code() == Some(INVALID_TYPE) => {
                 return Err(self.explain_unknown(region, names, error).await);
@@ -72,6 +66,19 @@ impl Ec2 {
             .iter()
             .map(|name| known.get(name).cloned().ok_or_else(|| unknown_types(region, &[name.as_str()], None)))
             .collect()
+    }
+
+    async fn described_types(&self, region: &str, names: &[String]) -> Result<Vec<types::InstanceTypeInfo>> {
+        let wanted: Vec<types::InstanceType> = names.iter().map(|name| name.as_str().into()).collect();
+        self.pages(region, "DescribeInstanceTypes", |client, token| {
+            let wanted = wanted.clone();
+            async move {
+                let request = client.describe_instance_types().set_instance_types(Some(wanted));
+                let answer = request.set_next_token(token).send().await?;
+                Ok((answer.instance_types, answer.next_token))
+            }
+        })
+        .await
     }
 
     /// Names the types that the region does not have, with the nearest that it has.
@@ -164,7 +171,7 @@ fn zone(region: &str, it: &types::AvailabilityZone) -> Option<Zone> {
     })
 }
 
-fn instance_type(it: &types::InstanceTypeInfo) -> Option<InstanceType> {
+pub(super) fn instance_type(it: &types::InstanceTypeInfo) -> Option<InstanceType> {
     let architecture = it
         .processor_info()?
         .supported_architectures()
@@ -181,6 +188,8 @@ fn instance_type(it: &types::InstanceTypeInfo) -> Option<InstanceType> {
             .and_then(|size| u64::try_from(size).ok())
             .unwrap_or(0),
         spot: it.supported_usage_classes().contains(&UsageClassType::Spot),
+        gpus: it.gpu_info().map(|info| info.gpus().iter().map(|gpu| number(gpu.count())).sum()).unwrap_or(0),
+        burstable: it.burstable_performance_supported().unwrap_or(false),
     })
 }
 

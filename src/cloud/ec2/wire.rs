@@ -5,6 +5,7 @@ mod call;
 mod fleet;
 mod instance;
 mod launch;
+mod market;
 mod network;
 
 use std::collections::HashMap;
@@ -27,7 +28,7 @@ use crate::retry::Retry;
 
 /// What a call gets.
 enum Reply {
-    /// An answer in XML.
+    /// An answer in XML; in JSON for the services that speak it.
     Ok(String),
     /// A refusal with its code and message.
     Refused(u16, &'static str, String),
@@ -92,11 +93,32 @@ async fn serve(
     log: Arc<Mutex<Vec<Form>>>,
     answer: Arc<impl Fn(&str, &Form) -> Reply>,
 ) -> Result<Response<Full<Bytes>>, std::io::Error> {
+    // Quotas and prices speak JSON, with the action in a header.
+    let target = request.headers().get("x-amz-target").and_then(|it| it.to_str().ok()).map(str::to_owned);
     let body = request.into_body().collect().await.map_err(std::io::Error::other)?.to_bytes();
-    let form: Form = form_urlencoded::parse(&body).into_owned().collect();
+    let mut form: Form = form_urlencoded::parse(&body).into_owned().collect();
+    if let Some(target) = &target {
+        let name = target.rsplit('.').next().unwrap_or_default().to_owned();
+        let text = String::from_utf8_lossy(&body).into_owned();
+        form = Form::from([("Action".to_owned(), name), ("Body".to_owned(), text)]);
+    }
     let action = form["Action"].clone();
+    let iam = form.get("Version").is_some_and(|version| version == "2010-05-08");
     log.lock().unwrap().push(form.clone());
     let (status, text) = match answer(&action, &form) {
+        Reply::Ok(inner) if target.is_some() => (200, inner),
+        Reply::Refused(status, code, message) if target.is_some() => {
+            (status, format!(r#"{{"__type":"{code}","message":"{message}"}}"#))
+        }
+        Reply::Ok(inner) if iam => {
+            (200, format!("<{action}Response><{action}Result>{inner}</{action}Result></{action}Response>"))
+        }
+        Reply::Refused(status, code, message) if iam => (
+            status,
+            format!(
+                "<ErrorResponse><Error><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
+            ),
+        ),
         Reply::Ok(inner) => {
             (200, format!("<{action}Response><requestId>r</requestId>{inner}</{action}Response>"))
         }
