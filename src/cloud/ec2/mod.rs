@@ -10,27 +10,36 @@
 //! | `launch.rs` | which pools are asked, and when there are enough |
 //! | `run.rs` `fleet.rs` `template.rs` | the orders: RunInstances, CreateFleet and its launch template |
 //! | `identity.rs` `place.rs` `image.rs` `instance.rs` `owned.rs` | one concern each |
-//! | `survey.rs` `network.rs` `dedicated.rs` `ipv6.rs` `group.rs` `removal.rs` | networks: finding, making, removing |
+//! | `survey.rs` `network.rs` `dedicated.rs` `ipv6.rs` `group.rs` | networks: finding, making |
+//! | `listing.rs` | one kind of resource by its tags |
+//! | `termination.rs` `interruption.rs` | how instances end: at our order, or taken back |
+//! | `removal.rs` `deletion.rs` `references.rs` `holders.rs` | removing: the order, one resource, rules between groups, what holds what |
 
 mod client;
 mod convert;
 mod dedicated;
+mod deletion;
 mod errors;
 mod fleet;
 mod group;
+mod holders;
 mod identity;
 mod image;
 mod instance;
+mod interruption;
 mod ipv6;
 mod launch;
+mod listing;
 mod mutation;
 mod network;
 mod owned;
 mod place;
+mod references;
 mod removal;
 mod run;
 mod survey;
 mod template;
+mod termination;
 mod transport;
 
 #[cfg(test)]
@@ -47,8 +56,8 @@ pub use client::Ec2;
 
 use super::{
     Cloud, FoundNetwork, Identity, Image, ImageQuery, Instance, InstanceFilter, InstanceType, Intent, Launch,
-    LaunchRequest, Network, NetworkRequest, Offering, OnChange, Owned, Owner, Price, Record, Region, Removed,
-    Settled, Tags, Termination, Until, Zone,
+    LaunchRequest, Network, NetworkRequest, Offering, OnChange, Owned, Owner, Price, Record, Region, Removal,
+    Removed, Settled, SpotStatus, Tags, Termination, Until, Zone,
 };
 use crate::error::Result;
 
@@ -131,6 +140,18 @@ impl Cloud for Ec2 {
 
     async fn owned(&self, region: &str, owner: &Owner) -> Result<Vec<Owned>> {
         self.all_owned(region, owner).await
+    }
+
+    async fn unmanaged_spot(&self, region: &str) -> Result<Vec<Owned>> {
+        self.foreign_spot(region).await
+    }
+
+    async fn remove(&self, region: &str, resources: &[Owned], record: &dyn Record) -> Result<Vec<Removal>> {
+        self.remove_resources(region, resources, record).await
+    }
+
+    async fn spot_status(&self, region: &str, ids: &[String]) -> Result<Vec<SpotStatus>> {
+        self.spot_requests_of(region, ids).await
     }
 
     async fn settle(&self, open: &Intent) -> Result<Settled> {
