@@ -6,6 +6,7 @@ mod fleet;
 mod instance;
 mod launch;
 mod network;
+mod removal;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
