@@ -137,8 +137,9 @@ pub struct Owned {
     /// US dollars an hour, where known.
     #[serde(default)]
     pub hourly: Option<f64>,
-    /// Whether its tag `spot:protect` keeps it from being removed.
-    #[serde(default)]
+    /// Whether its tag `spot:protect` keeps it from being removed; `keep` for scripts, in which
+    /// `protected` is a reserved word.
+    #[serde(rename = "keep", default)]
     pub protected: bool,
     /// All its tags.
     #[serde(default)]

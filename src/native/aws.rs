@@ -410,6 +410,27 @@ pub mod aws {
             Ok(instances.iter().filter_map(|value| results.remove(&id_of(value)?)).collect::<Vec<_>>())
         })
     }
+
+    /// Writes tags on instances, or on whatever else has an `id` and a `region`; a tag that exists is
+    /// replaced. Returns how many were tagged. The tag `spot:protect` keeps an instance from `nuke`.
+    ///
+    /// ```rhai,host
+    /// aws::tag(hosts, #{ team: "blue" });
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn tag(call: NativeCallContext, resources: Array, tags: Map) -> Answer {
+        answer(&call, |spot| {
+            let tags: BTreeMap<String, String> =
+                tags.into_iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+            let regions = by_region("aws::tag", &resources)?;
+            let cloud = spot.cloud()?;
+            spot.runtime().wait(async move {
+                let calls = regions.iter().map(|(region, ids)| cloud.tag(region, ids, &tags));
+                try_join_all(calls).await.map(drop)
+            })?;
+            Ok(resources.len())
+        })
+    }
 }
 
 /// A place that can give instances, with what one costs there.

@@ -18,14 +18,14 @@ pub mod removal {
     use super::*;
 
     /// Everything in a region that carries the project's tags: `owned` (`kind`, `id`, `region`,
-    /// `name`, `project`, `deployment`, `created`, `hourly`, `protected`, `tags`; for instances also
+    /// `name`, `project`, `deployment`, `created`, `hourly`, `keep`, `tags`; for instances also
     /// `type`, `zone`, `market`, `state`).
     ///
     /// `kind` is one of "fleet", "spot-request", "instance", "launch-template", "volume", "address",
     /// "network-interface", "key-pair", "security-group", "subnet", "route-table",
     /// "internet-gateway", "egress-only-gateway" and "vpc". `hourly` is US dollars where it is known:
-    /// of instances, from state or from the spot market. `protected` says that the tag
-    /// `spot:protect` keeps it. All kinds of all regions are asked for at once. Options: `region`,
+    /// of instances, from state or from the spot market. `keep` says that the tag
+    /// `spot:protect` keeps it from being removed. All kinds of all regions are asked for at once. Options: `region`,
     /// `everything` (of all projects).
     ///
     /// ```rhai
