@@ -294,3 +294,77 @@ fn impossible_wishes_launch_nothing() {
     assert!(ids(&spot).is_empty());
     spot.sandbox(&["destroy", "--yes"]).expect(0);
 }
+
+fn nuke(spot: &Spot, words: &[&str]) -> Finished {
+    spot.sandbox(&[&["nuke"], words].concat())
+}
+
+#[test]
+fn nuke_takes_the_account_as_a_flag_and_refuses_another_one_before_it_looks() {
+    let spot = project();
+    spot.sandbox(&["create", "--count", "1"]).expect(0);
+    let wrong = nuke(&spot, &["--yes", "--account", "999999999999"]).expect(2);
+    assert!(wrong.stderr.contains("123456789012, not of 999999999999"), "{}", wrong.all());
+    assert!(!wrong.stdout.contains("instance"), "{}", wrong.all());
+    // The account alone is no yes, and a yes alone is no account.
+    assert_ne!(nuke(&spot, &["--account", "123456789012"]).code, 0);
+    assert_ne!(nuke(&spot, &["--yes"]).code, 0);
+    assert_eq!(ids(&spot).len(), 1);
+
+    // Another region has nothing.
+    let elsewhere = nuke(&spot, &["--yes", "--regions", "eu-west-1"]).expect(0);
+    assert!(elsewhere.stderr.contains("has nothing that spot made, in 1 region"), "{}", elsewhere.all());
+    let done = nuke(&spot, &["--yes", "--account", "123456789012"]).expect(0);
+    for part in ["instance", "security-group", "volume", "about $"] {
+        assert!(done.stdout.contains(part), "`{part}`: {}", done.all());
+    }
+    assert!(ids(&spot).is_empty());
+    nuke(&spot, &[]).expect(0);
+}
+
+#[test]
+fn nuke_leaves_what_is_protected_and_says_so() {
+    let spot = project();
+    spot.sandbox(&["create", "--count", "2", "--regions", "us-west-2"]).expect(0);
+    let kept = ids(&spot).remove(0);
+    spot.write(
+        "recipes/protect.rhai",
+        &format!("aws::tag([state::instance(\"{kept}\")], #{{ \"spot:protect\": \"true\" }});"),
+    );
+    spot.sandbox(&["protect"]).expect(0);
+    let done = nuke(&spot, &["--yes", "--account", "123456789012"]).expect(0);
+    assert!(done.stderr.contains(&format!("left instance {kept}")), "{}", done.all());
+    assert!(done.stderr.contains("left security-group"), "{}", done.all());
+    assert!(done.stdout.contains("protected, stays"), "{}", done.all());
+    assert_eq!(ids(&spot), [kept]);
+    let listed = spot.sandbox(&["list"]).expect(0);
+    assert!(listed.stdout.contains("1 instance, 1 running"), "{}", listed.all());
+}
+
+#[test]
+fn instances_of_somebody_else_take_a_question_of_their_own() {
+    let spot = project();
+    spot.sandbox(&["create", "--count", "3", "--regions", "us-west-2"]).expect(0);
+    let before = ids(&spot);
+    // Without spot's tag they are nobody's that spot knows.
+    spot.write("recipes/give.rhai", "aws::tag(state::instances(), #{ ManagedBy: \"them\" });");
+    spot.sandbox(&["give"]).expect(0);
+    let usual = nuke(&spot, &["--yes", "--account", "123456789012"]);
+    assert!(!usual.stdout.contains(&before[0]), "{}", usual.all());
+    let all = &["--all-spot", "--yes", "--account", "123456789012"][..];
+    let refused = nuke(&spot, all);
+    assert_ne!(refused.code, 0, "{}", refused.all());
+    assert!(
+        refused.stdout.contains("NOT MADE BY SPOT") && refused.stdout.contains(&before[0]),
+        "{}",
+        refused.all()
+    );
+    // The words are of this very number of instances.
+    let wrong = nuke(&spot, &[all, &["--answer", "terminate 2 instances that spot did not make"]].concat());
+    assert_ne!(wrong.code, 0, "{}", wrong.all());
+    let done =
+        nuke(&spot, &[all, &["--answer", "terminate 3 instances that spot did not make"]].concat()).expect(0);
+    assert!(done.stderr.contains("gone: "), "{}", done.all());
+    let nothing = nuke(&spot, &["--all-spot"]).expect(0);
+    assert!(nothing.stderr.contains("has nothing that spot made"), "{}", nothing.all());
+}

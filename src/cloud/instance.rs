@@ -110,6 +110,8 @@ pub struct Instance {
     pub state: InstanceState,
     /// Why it is in this state, in EC2's words, if it says so.
     pub state_reason: Option<String>,
+    /// What its status checks say: `ok`, `initializing`, `impaired`, …; known after a wait for them.
+    pub status: Option<String>,
     /// Its public IPv4 address.
     pub public_ip: Option<String>,
     /// Its private IPv4 address.
@@ -216,6 +218,8 @@ impl Serialize for Outcome {
 pub enum Until {
     /// Running.
     Running,
+    /// Running, and both of EC2's status checks passed: some minutes after it runs.
+    StatusOk,
     /// Terminated, or no longer shown.
     Terminated,
     /// Reachable in principle: a public address is known, or it runs with a private one only (a
@@ -224,10 +228,21 @@ pub enum Until {
 }
 
 impl Until {
+    /// All of them with the words that scripts use.
+    pub const WORDS: [(&'static str, Until); 4] = [
+        ("running", Until::Running),
+        ("status-ok", Until::StatusOk),
+        ("terminated", Until::Terminated),
+        ("address", Until::Address),
+    ];
+
     /// Whether the instance has become what is waited for.
     pub fn met(self, instance: &Instance) -> bool {
         match self {
             Until::Running => instance.state == InstanceState::Running,
+            Until::StatusOk => {
+                instance.state == InstanceState::Running && instance.status.as_deref() == Some("ok")
+            }
             Until::Terminated => instance.state == InstanceState::Terminated,
             Until::Address => {
                 let running = instance.state == InstanceState::Running;
@@ -286,6 +301,9 @@ mod tests {
         assert!(!Until::Address.settled(&instance));
         instance.state = InstanceState::Running;
         assert!(Until::Address.met(&instance));
+        assert!(!Until::StatusOk.settled(&instance));
+        instance.status = Some("ok".to_owned());
+        assert!(Until::StatusOk.met(&instance));
         instance.state = InstanceState::Terminated;
         assert!(Until::Running.settled(&instance) && !Until::Running.met(&instance));
         assert!(Until::Terminated.met(&instance));

@@ -3,6 +3,9 @@
 //! | file | what lives there |
 //! |---|---|
 //! | `mod.rs` | [`Cloud`], what any cloud must be able to do |
+//! | `resource.rs` | every kind of resource, what spot owns, what a removal came to |
+//! | `interruption.rs` | what EC2 says of spot instances that it takes back |
+//! | [`metadata`] | what an instance's metadata say of its end |
 //! | `record.rs` | [`Record`], the journal as the cloud sees it |
 //! | `tags.rs` | the tags that are written and searched, [`tags::Owner`] |
 //! | `codes.rs` | what each error code means, and what to do about it |
@@ -19,13 +22,16 @@ pub mod ec2;
 mod endpoint;
 mod image;
 mod instance;
+mod interruption;
 mod launch;
 mod market;
+pub mod metadata;
 mod network;
 mod place;
 mod quota;
 mod record;
 mod refusals;
+mod resource;
 pub mod tags;
 
 use std::net::IpAddr;
@@ -37,18 +43,17 @@ pub use cidr::Cidr;
 pub use endpoint::{Endpoint, Keys, Settings};
 pub use image::{Image, ImageQuery, ImageSource, UbuntuRelease};
 pub use instance::{Instance, InstanceFilter, InstanceState, Market, Outcome, Termination, Until};
+pub use interruption::{Interruption, SpotStatus};
 pub use launch::{
     Disk, Launch, LaunchRequest, Pool, Refusal, Shares, Strategy, USER_DATA_LIMIT, pack_user_data,
 };
 pub use market::{Bounds, ListPrice, PlacementScore, ScoreQuery, SpotRole, TypeQuery};
-pub use network::{
-    FoundNetwork, Ingress, Network, NetworkRequest, Owned, Ports, Removed, ResourceKind, Selector, Subnet,
-    group_name,
-};
+pub use network::{FoundNetwork, Ingress, Network, NetworkRequest, Ports, Selector, Subnet, group_name};
 pub use place::{Architecture, Identity, InstanceType, Offering, Price, Region, Zone};
 pub use quota::{Family, Quota};
 pub use record::{Intent, IntentId, Record, Settled, Unrecorded};
 pub use refusals::{Refusals, Remembered};
+pub use resource::{Fate, Owned, Removal, Removed, ResourceKind};
 pub use tags::{Owner, Tags};
 
 use crate::error::Result;
@@ -111,8 +116,10 @@ pub trait Cloud: Send + Sync {
     /// `DefaultVpcDoesNotExist` when the region has no default VPC and none of its own is asked for.
     async fn ensure_network(&self, request: &NetworkRequest, record: &dyn Record) -> Result<Network>;
 
-    /// Removes what the owner has of networks (interfaces, groups, subnets, gateways, route tables,
-    /// VPCs), in the order of dependence; never a default VPC, and nothing without the owner's tags.
+    /// Removes what the owner has of networks, in the order of dependence: instances first, then
+    /// interfaces, groups with the rules in which they refer to each other, subnets, gateways, route
+    /// tables, VPCs; never a default VPC, and nothing without the owner's tags. Called again after a
+    /// kill it removes what is left.
     ///
     /// # Errors
     /// `ResourcesRemain` when something refuses to go within the time; it names what holds it.
@@ -178,8 +185,24 @@ pub trait Cloud: Send + Sync {
     /// The address from which this machine reaches the internet; loopback when the cloud is on it.
     async fn caller_address(&self) -> Result<IpAddr>;
 
-    /// Everything that carries the owner's tags, except what is already terminated or closed.
+    /// Everything that carries the owner's tags, of all kinds, except what is already terminated or
+    /// closed. All kinds are asked for at once: one round trip, and one more for each further page.
     async fn owned(&self, region: &str, owner: &Owner) -> Result<Vec<Owned>>;
+
+    /// The living spot instances of a region that do not carry spot's tags.
+    async fn unmanaged_spot(&self, region: &str) -> Result<Vec<Owned>>;
+
+    /// Removes resources of a region, of any kind and in the order of dependence; what is protected,
+    /// and what that needs, is left. The answer has one entry for each, in their order.
+    ///
+    /// # Errors
+    /// Only when the region cannot be asked or the record cannot be written; refusals are in the
+    /// entries.
+    async fn remove(&self, region: &str, resources: &[Owned], record: &dyn Record) -> Result<Vec<Removal>>;
+
+    /// What EC2 says of the requests behind spot instances; those without a request are left out. One
+    /// call, however many they are.
+    async fn spot_status(&self, region: &str, ids: &[String]) -> Result<Vec<SpotStatus>>;
 
     /// What an intent that was never closed has really made, found by its token.
     async fn settle(&self, open: &Intent) -> Result<Settled>;

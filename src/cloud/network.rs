@@ -1,11 +1,10 @@
-//! The network that instances live in, and every resource that carries spot's tags.
+//! The network that instances live in.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
 use super::cidr::Cidr;
-use super::tags::Tags;
 use crate::error::{Error, Result};
 
 /// The network that a project needs in a region.
@@ -181,102 +180,6 @@ pub struct FoundNetwork {
     pub security_group_id: Option<String>,
     /// What would be made, in EC2's words: empty when all is there.
     pub missing: Vec<String>,
-}
-
-/// The kinds of resources that spot makes or that come with what it makes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ResourceKind {
-    /// A virtual machine.
-    Instance,
-    /// A request for spot capacity.
-    SpotRequest,
-    /// A disk.
-    Volume,
-    /// A network interface.
-    NetworkInterface,
-    /// An SSH public key kept by EC2.
-    KeyPair,
-    /// A firewall.
-    SecurityGroup,
-    /// A part of a VPC in one zone.
-    Subnet,
-    /// A table of routes.
-    RouteTable,
-    /// A VPC's way to the internet.
-    InternetGateway,
-    /// A private network.
-    Vpc,
-}
-
-impl ResourceKind {
-    /// All kinds, in the order in which they can be removed.
-    pub const ALL: [ResourceKind; 10] = [
-        ResourceKind::Instance,
-        ResourceKind::SpotRequest,
-        ResourceKind::Volume,
-        ResourceKind::NetworkInterface,
-        ResourceKind::KeyPair,
-        ResourceKind::SecurityGroup,
-        ResourceKind::Subnet,
-        ResourceKind::RouteTable,
-        ResourceKind::InternetGateway,
-        ResourceKind::Vpc,
-    ];
-
-    /// The words for a person.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            ResourceKind::Instance => "instance",
-            ResourceKind::SpotRequest => "spot request",
-            ResourceKind::Volume => "volume",
-            ResourceKind::NetworkInterface => "network interface",
-            ResourceKind::KeyPair => "key pair",
-            ResourceKind::SecurityGroup => "security group",
-            ResourceKind::Subnet => "subnet",
-            ResourceKind::RouteTable => "route table",
-            ResourceKind::InternetGateway => "internet gateway",
-            ResourceKind::Vpc => "VPC",
-        }
-    }
-}
-
-impl std::fmt::Display for ResourceKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// A resource that carries spot's tags.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Owned {
-    /// What it is.
-    pub kind: ResourceKind,
-    /// Its id.
-    pub id: String,
-    /// The region it is in.
-    pub region: String,
-    /// Its name: the tag `Name`, or what EC2 calls the name of a group or key pair.
-    pub name: Option<String>,
-    /// The project it belongs to.
-    pub project: Option<String>,
-    /// The deployment it belongs to.
-    pub deployment: Option<String>,
-    /// When it was made (RFC 3339), where EC2 says so.
-    pub created: Option<String>,
-    /// All its tags.
-    pub tags: Tags,
-}
-
-/// A resource that was removed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Removed {
-    /// What it was.
-    pub kind: ResourceKind,
-    /// Its id.
-    pub id: String,
-    /// Whether it was already gone.
-    pub gone: bool,
 }
 
 #[cfg(test)]

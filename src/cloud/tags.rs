@@ -15,6 +15,8 @@ pub const DEPLOYMENT: &str = "spot:deployment";
 pub const TOKEN: &str = "spot:token";
 /// Who asked for the resource: the user, as the caller of spot names them.
 pub const CREATED_BY: &str = "spot:created-by";
+/// Keeps an instance from `nuke` and `delete_network`; any value but `false` does.
+pub const PROTECT: &str = "spot:protect";
 /// The name that the EC2 console shows.
 pub const NAME: &str = "Name";
 
@@ -58,6 +60,11 @@ impl Owner {
     pub fn owns(&self, tags: &Tags) -> bool {
         self.tags().iter().all(|(key, value)| tags.get(key) == Some(value))
     }
+}
+
+/// Whether these tags keep an instance from being removed.
+pub fn protects(tags: &Tags) -> bool {
+    tags.get(PROTECT).is_some_and(|value| !value.eq_ignore_ascii_case("false"))
 }
 
 #[cfg(test)]

@@ -17,7 +17,6 @@ use rhai::{Array, Map};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Instances and networks in EC2.
@@ -312,8 +311,9 @@ pub mod aws {
         })
     }
 
-    /// Waits until instances are "running", "terminated" or have an "address", and returns them as
-    /// they are then; those that did not make it are among them. Options: `timeout` (300 seconds).
+    /// Waits until instances are "running", "status-ok" (running, and EC2's status checks passed),
+    /// "terminated" or have an "address", and returns them as they are then; those that did not make
+    /// it are among them. One call per region and poll. Options: `timeout` (300 seconds).
     ///
     /// ```rhai,host
     /// let hosts = aws::wait_for(hosts, "address", #{ timeout: 120 });
@@ -333,7 +333,8 @@ pub mod aws {
         })
     }
 
-    /// Waits until instances are "running", "terminated" or have an "address", for 300 seconds.
+    /// Waits until instances are "running", "status-ok", "terminated" or have an "address", for 300
+    /// seconds.
     ///
     /// ```rhai,host
     /// let hosts = aws::wait_for(hosts, "running");
@@ -409,69 +410,24 @@ pub mod aws {
         })
     }
 
-    /// Deletes the network that the project made in a region: `removed` (`kind`, `id`).
+    /// Writes tags on instances, or on whatever else has an `id` and a `region`; a tag that exists is
+    /// replaced. Returns how many were tagged. The tag `spot:protect` keeps an instance from `nuke`.
     ///
-    /// Instances must be gone. Nothing without the project's tags is touched, and never the default
-    /// VPC. Options: `region`, `everything` (of all projects that spot made).
-    ///
-    /// ```rhai
-    /// print(aws::delete_network(#{ region: "us-west-2" }).removed);
+    /// ```rhai,host
+    /// aws::tag(hosts, #{ team: "blue" });
     /// ```
     #[rhai_fn(return_raw)]
-    pub fn delete_network(call: NativeCallContext, options: Dynamic) -> Answer {
-        #[derive(Serialize)]
-        struct Deleted {
-            region: String,
-            removed: Vec<crate::cloud::Removed>,
-        }
+    pub fn tag(call: NativeCallContext, resources: Array, tags: Map) -> Answer {
         answer(&call, |spot| {
-            let journal = Arc::new(Journal::new(spot)?);
-            each_region(spot, "aws::delete_network", options, |options| {
-                let region: String = options.required("region")?;
-                let owner = if options.or("everything", false)? {
-                    Owner::Everything
-                } else {
-                    Owner::Project(project(spot)?)
-                };
-                let (cloud, journal) = (spot.cloud()?, Arc::clone(&journal));
-                Ok(async move {
-                    let removed = cloud.delete_network(&region, &owner, journal.as_ref()).await?;
-                    Ok(Deleted { region, removed })
-                })
-            })
-        })
-    }
-
-    /// Everything in a region that carries the project's tags: `owned` (`kind`, `id`, `name`,
-    /// `project`, `deployment`, `created`). Options: `region`, `everything` (of all projects).
-    ///
-    /// ```rhai
-    /// print(aws::owned(#{ region: "us-west-2", everything: true }).owned.len());
-    /// ```
-    #[rhai_fn(return_raw)]
-    pub fn owned(call: NativeCallContext, options: Dynamic) -> Answer {
-        #[derive(Serialize)]
-        struct Owned {
-            region: String,
-            owned: Vec<crate::cloud::Owned>,
-        }
-        answer(&call, |spot| {
-            each_region(spot, "aws::owned", options, |options| {
-                let region: String = options.required("region")?;
-                let everything = options.or("everything", false)?;
-                let owner = match spot.document()?.project() {
-                    _ if everything => Some(Owner::Everything),
-                    project => project.map(|project| Owner::Project(project.to_owned())),
-                };
-                let cloud = spot.cloud()?;
-                Ok(async move {
-                    let owned = match owner {
-                        Some(owner) => cloud.owned(&region, &owner).await?,
-                        None => Vec::new(),
-                    };
-                    Ok(Owned { region, owned })
-                })
-            })
+            let tags: BTreeMap<String, String> =
+                tags.into_iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+            let regions = by_region("aws::tag", &resources)?;
+            let cloud = spot.cloud()?;
+            spot.runtime().wait(async move {
+                let calls = regions.iter().map(|(region, ids)| cloud.tag(region, ids, &tags));
+                try_join_all(calls).await.map(drop)
+            })?;
+            Ok(resources.len())
         })
     }
 }
@@ -559,19 +515,14 @@ fn instance_filter(options: &mut Options, project: Option<&str>) -> Result<Optio
 }
 
 fn wait_until(spot: &Context, instances: &Array, until: &str, timeout: Duration) -> Result<Vec<Dynamic>> {
-    let until = match until {
-        "running" => Until::Running,
-        "terminated" => Until::Terminated,
-        "address" => Until::Address,
-        other => {
-            let error = Error::script(format!(
-                "aws::wait_for: expected \"running\", \"terminated\" or \"address\", found \"{other}\""
-            ));
-            return Err(match nearest(other, ["running", "terminated", "address"]) {
-                Some(near) => error.with_hint(format!("did you mean \"{near}\"?")),
-                None => error,
-            });
-        }
+    let words = Until::WORDS.map(|(word, _)| word);
+    let Some((_, until)) = Until::WORDS.into_iter().find(|(word, _)| *word == until) else {
+        let wanted = words.map(|word| format!("\"{word}\"")).join(", ");
+        let error = Error::script(format!("aws::wait_for: expected one of {wanted}, found \"{until}\""));
+        return Err(match nearest(until, words) {
+            Some(near) => error.with_hint(format!("did you mean \"{near}\"?")),
+            None => error,
+        });
     };
     let regions = by_region("aws::wait_for", instances)?;
     let (cloud, show) = (spot.cloud()?, spot.clone());
@@ -641,12 +592,12 @@ fn market(text: &str) -> Result<Market> {
     }
 }
 
-fn id_of(value: &Dynamic) -> Option<String> {
+pub(super) fn id_of(value: &Dynamic) -> Option<String> {
     value.as_map_ref().ok()?.get("id")?.clone().into_string().ok()
 }
 
 /// Ids of instances by their region.
-fn by_region(function: &str, instances: &Array) -> Result<Vec<(String, Vec<String>)>> {
+pub(super) fn by_region(function: &str, instances: &Array) -> Result<Vec<(String, Vec<String>)>> {
     let mut regions: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for value in instances {
         let region = value.as_map_ref().ok().and_then(|map| map.get("region")?.clone().into_string().ok());

@@ -8,11 +8,13 @@ mod aws;
 mod config;
 mod context;
 mod fs;
+mod interruption;
 mod network;
 mod options;
 mod prelude;
 mod recipe;
 mod record;
+mod removal;
 mod runtime;
 mod ssh;
 mod state;
@@ -45,6 +47,8 @@ pub(crate) fn namespaces() -> Vec<(&'static str, Shared<Module>)> {
 fn aws_namespace() -> Module {
     let mut namespace = exported_module!(aws::aws);
     namespace.combine(exported_module!(network::network));
+    namespace.combine(exported_module!(removal::removal));
+    namespace.combine(exported_module!(interruption::interruption));
     namespace
 }
 

@@ -11,6 +11,7 @@ pub(super) const RECIPES: &[(&str, &str)] = &[
 
 /// Name and text of each built-in stdlib module, sorted by name.
 pub(super) const STDLIB: &[(&str, &str)] = &[
+    ("cleanup", include_str!("../../stdlib/cleanup.rhai")),
     ("deploy", include_str!("../../stdlib/deploy.rhai")),
     ("fleet", include_str!("../../stdlib/fleet.rhai")),
 ];

@@ -55,6 +55,7 @@ pub(super) fn instance(region: &str, it: &types::Instance, asked: &Tags) -> Inst
         zone: it.placement().and_then(|place| place.availability_zone()).unwrap_or_default().to_owned(),
         instance_type: it.instance_type().map(|it| it.as_str().to_owned()).unwrap_or_default(),
         state: state.unwrap_or_default(),
+        status: None,
         state_reason: text(it.state_reason().and_then(|reason| reason.message())),
         public_ip: text(it.public_ip_address()),
         private_ip: text(it.private_ip_address()),

@@ -1,26 +1,24 @@
-//! Describing, awaiting, tagging and terminating instances.
+//! Describing, awaiting and tagging instances.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use aws_sdk_ec2::types::Filter;
+use aws_sdk_ec2::types::{self, Filter};
 use futures::future::try_join_all;
-use serde_json::json;
 
 use super::Ec2;
 use super::convert::{filter, instance, sdk_tags, tag_filters};
-use super::mutation::fresh_token;
 use crate::cloud::codes::{self, Class};
 use crate::cloud::instance::unique;
-use crate::cloud::{
-    Instance, InstanceFilter, InstanceState, Intent, OnChange, Outcome, Record, Tags, Termination, Until,
-};
+use crate::cloud::{Instance, InstanceFilter, InstanceState, OnChange, Tags, Until};
 use crate::error::{Error, Result};
 
 /// EC2 takes so many values in one filter.
 const IDS_PER_FILTER: usize = 200;
-/// EC2 takes so many ids in one order to terminate.
-const IDS_PER_TERMINATION: usize = 1000;
+/// EC2 takes so many ids in one call.
+const IDS_PER_CALL: usize = 1000;
+/// EC2 takes so many ids in one question for their status checks.
+const IDS_PER_STATUS: usize = 100;
 
 impl Ec2 {
     pub(super) async fn describe(&self, region: &str, wanted: &InstanceFilter) -> Result<Vec<Instance>> {
@@ -31,13 +29,45 @@ impl Ec2 {
         let Some(ids) = &wanted.ids else {
             return self.described(region, filters).await;
         };
+        if ids.len() > IDS_PER_FILTER {
+            let parts = ids.chunks(IDS_PER_CALL).map(|ids| self.described_by_id(region, ids, &filters));
+            return Ok(try_join_all(parts).await?.into_iter().flatten().collect());
+        }
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
         // Ids as a filter, not as a parameter: an unknown one is left out instead of failing them all.
-        let parts = ids.chunks(IDS_PER_FILTER).map(|ids| {
-            let mut filters = filters.clone();
-            filters.push(filter("instance-id", ids));
-            self.described(region, filters)
-        });
-        Ok(try_join_all(parts).await?.into_iter().flatten().collect())
+        filters.push(filter("instance-id", ids));
+        self.described(region, filters).await
+    }
+
+    /// Instances by more ids than a filter takes, in one call; unknown ids, which fail the call by
+    /// their names, are taken out of the next one.
+    async fn described_by_id(
+        &self,
+        region: &str,
+        ids: &[String],
+        filters: &[Filter],
+    ) -> Result<Vec<Instance>> {
+        let mut ids = ids.to_vec();
+        while !ids.is_empty() {
+            let asked = self
+                .pages(region, "DescribeInstances", |client, token| {
+                    let (ids, filters) = (ids.clone(), filters.to_vec());
+                    async move {
+                        let request = client.describe_instances().set_instance_ids(Some(ids));
+                        let request = request.set_filters(Some(filters)).set_next_token(token);
+                        let answer = request.send().await?;
+                        Ok((answer.reservations, answer.next_token))
+                    }
+                })
+                .await;
+            let Some(left) = asked.as_ref().err().and_then(|error| without_unknown(&ids, error)) else {
+                return Ok(read(region, &asked?));
+            };
+            ids = left;
+        }
+        Ok(Vec::new())
     }
 
     /// The instances that pass EC2's own filters.
@@ -52,8 +82,49 @@ impl Ec2 {
                 }
             })
             .await?;
-        let none = Tags::new();
-        Ok(reservations.iter().flat_map(|it| it.instances()).map(|it| instance(region, it, &none)).collect())
+        Ok(read(region, &reservations))
+    }
+
+    /// The status checks of instances with their state, and nothing else of them. One call, however
+    /// many they are: beyond the number of ids that EC2 takes, those of the region that are settled.
+    async fn statuses(&self, region: &str, ids: &[String]) -> Result<Vec<Instance>> {
+        let mut ids = ids.to_vec();
+        let answers = loop {
+            let named = ids.len() <= IDS_PER_STATUS;
+            let asked = self
+                .pages(region, "DescribeInstanceStatus", |client, token| {
+                    let request = client.describe_instance_status().include_all_instances(true);
+                    let request = if named {
+                        request.set_instance_ids(Some(ids.clone()))
+                    } else {
+                        request.max_results(1000)
+                    };
+                    async move {
+                        let answer = request.set_next_token(token).send().await?;
+                        Ok((answer.instance_statuses, answer.next_token))
+                    }
+                })
+                .await;
+            match asked.as_ref().err().and_then(|error| without_unknown(&ids, error)) {
+                Some(left) if left.is_empty() => return Ok(Vec::new()),
+                Some(left) => ids = left,
+                None => break asked?,
+            }
+        };
+        let wanted: HashSet<&str> = ids.iter().map(String::as_str).collect();
+        let read = |it: &types::InstanceStatus| {
+            let id = it.instance_id().filter(|id| wanted.contains(id))?;
+            Some(Instance { status: checks(it), state: state(it), ..unseen(region, id) })
+        };
+        Ok(answers.iter().filter_map(read).collect())
+    }
+
+    /// Instances as a wait sees them.
+    async fn watched(&self, region: &str, ids: &[String], until: Until) -> Result<Vec<Instance>> {
+        match until {
+            Until::StatusOk => self.statuses(region, ids).await,
+            _ => self.describe(region, &InstanceFilter::ids(ids.iter().cloned())).await,
+        }
     }
 
     pub(super) async fn wait_until(
@@ -73,7 +144,7 @@ impl Ec2 {
             if open.is_empty() {
                 break;
             }
-            let shown = self.describe(region, &InstanceFilter::ids(open.iter().cloned())).await?;
+            let shown = self.watched(region, &open, until).await?;
             if until == Until::Terminated && started.elapsed() >= self.settings().visibility {
                 // EC2 forgets terminated instances after an hour; one that it never showed is as gone.
                 for id in open.iter().filter(|id| !shown.iter().any(|it| it.id == **id)) {
@@ -95,64 +166,14 @@ impl Ec2 {
                 () = self.cancel.cancelled() => return Err(Error::interrupted()),
             }
         }
+        if until == Until::StatusOk && !ids.is_empty() {
+            // The checks come without addresses and all else that is known of the instances.
+            for mut seen in self.describe(region, &InstanceFilter::ids(ids.iter().cloned())).await? {
+                seen.status = last.remove(&seen.id).and_then(|it| it.status);
+                last.insert(seen.id.clone(), seen);
+            }
+        }
         Ok(ids.iter().map(|id| last.remove(id).unwrap_or_else(|| unseen(region, id))).collect())
-    }
-
-    pub(super) async fn terminate_all(
-        &self,
-        region: &str,
-        ids: &[String],
-        record: &dyn Record,
-    ) -> Result<Vec<Termination>> {
-        let ids = unique(ids);
-        let mut outcomes: HashMap<String, Outcome> = HashMap::new();
-        let mut batches: VecDeque<Vec<String>> =
-            ids.chunks(IDS_PER_TERMINATION).map(<[String]>::to_vec).collect();
-        while let Some(batch) = batches.pop_front() {
-            match self.terminate_batch(region, &batch, record).await? {
-                Ok(()) => outcomes.extend(batch.into_iter().map(|id| (id, Outcome::Terminated))),
-                Err(error) => {
-                    let split = split(batch, &error);
-                    let verdict = |id| (id, verdict(&error));
-                    outcomes.extend(split.blamed.into_iter().map(verdict));
-                    batches.extend(split.again);
-                }
-            }
-        }
-        Ok(ids
-            .into_iter()
-            .map(|id| {
-                let outcome = outcomes.remove(&id).unwrap_or(Outcome::Gone);
-                Termination { id, outcome }
-            })
-            .collect())
-    }
-
-    /// The outer error is the record's, the inner one EC2's.
-    async fn terminate_batch(&self, region: &str, ids: &[String], record: &dyn Record) -> Result<Result<()>> {
-        let intent = Intent {
-            action: "TerminateInstances".to_owned(),
-            region: region.to_owned(),
-            token: fresh_token(),
-            deployment: String::new(),
-            parameters: json!({ "ids": ids }),
-            undo: None,
-        };
-        let id = record.started(intent)?;
-        let result = self
-            .change(region, "TerminateInstances", |client| {
-                client.terminate_instances().set_instance_ids(Some(ids.to_vec())).send()
-            })
-            .await;
-        match result {
-            Ok(_) => record.succeeded(id, json!({ "terminated": ids }), &[]).map(Ok),
-            Err(error) => {
-                if !error.code().is_some_and(codes::outcome_unknown) {
-                    record.failed(id, &error)?;
-                }
-                Ok(Err(error))
-            }
-        }
     }
 
     pub(super) async fn write_tags(&self, region: &str, ids: &[String], tags: &Tags) -> Result<()> {
@@ -160,7 +181,7 @@ impl Ec2 {
             return Ok(());
         }
         let tags = sdk_tags(tags);
-        for ids in ids.chunks(IDS_PER_TERMINATION) {
+        for ids in ids.chunks(IDS_PER_CALL) {
             self.change(region, "CreateTags", |client| {
                 client.create_tags().set_resources(Some(ids.to_vec())).set_tags(Some(tags.clone())).send()
             })
@@ -185,80 +206,67 @@ fn note(last: &mut HashMap<String, Instance>, seen: Instance, on_change: &OnChan
     last.insert(seen.id.clone(), seen);
 }
 
-/// What a refused batch is to be done with.
-struct Split {
-    /// The ids that the refusal is about.
-    blamed: Vec<String>,
-    /// Batches that deserve another order.
-    again: Vec<Vec<String>>,
+fn read(region: &str, reservations: &[types::Reservation]) -> Vec<Instance> {
+    let none = Tags::new();
+    reservations.iter().flat_map(|it| it.instances()).map(|it| instance(region, it, &none)).collect()
 }
 
-/// Finds out which ids of a batch a refusal is about: those that its message names, or, when it names
-/// none, by halving. A refusal that is not about ids is about all of them.
-fn split(batch: Vec<String>, error: &Error) -> Split {
-    let about_ids = error.code().is_some_and(|code| {
-        codes::classify(code) == Class::Gone
-            || code.starts_with("InvalidInstanceID")
-            || matches!(code, "OperationNotPermitted" | "UnsupportedOperation" | "IncorrectInstanceState")
-    });
-    if !about_ids || batch.len() == 1 {
-        return Split { blamed: batch, again: Vec::new() };
-    }
-    let words: Vec<&str> = error
-        .message()
-        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
-        .filter(|word| !word.is_empty())
-        .collect();
-    let (blamed, rest): (Vec<String>, Vec<String>) =
-        batch.into_iter().partition(|id| words.contains(&id.as_str()));
-    if !blamed.is_empty() {
-        let again = if rest.is_empty() { Vec::new() } else { vec![rest] };
-        return Split { blamed, again };
-    }
-    let half = rest.len().div_ceil(2);
-    Split { blamed, again: rest.chunks(half).map(<[String]>::to_vec).collect() }
+fn state(it: &types::InstanceStatus) -> InstanceState {
+    let name = it.instance_state().and_then(|state| state.name());
+    name.map(|name| InstanceState::from_word(name.as_str())).unwrap_or_default()
 }
 
-fn verdict(error: &Error) -> Outcome {
-    match error.code().map(codes::classify) {
-        Some(Class::Gone) => Outcome::Gone,
-        _ => Outcome::Failed(error.clone()),
+/// `ok` when both checks passed, otherwise what the first says that did not.
+fn checks(it: &types::InstanceStatus) -> Option<String> {
+    let words = [it.system_status(), it.instance_status()];
+    let mut words = words.into_iter().map(|check| check.and_then(|check| check.status()));
+    let word = words.find(|word| word.is_none_or(|word| word.as_str() != "ok"));
+    match word {
+        None => Some("ok".to_owned()),
+        Some(word) => word.map(|word| word.as_str().to_owned()),
     }
+}
+
+/// The ids without those that a refusal calls unknown; `None` when it is about something else or does
+/// not say which.
+fn without_unknown(ids: &[String], error: &Error) -> Option<Vec<String>> {
+    if error.code().map(codes::classify) != Some(Class::Gone) {
+        return None;
+    }
+    let left: Vec<String> =
+        ids.iter().filter(|id| !super::termination::names(error.message(), id)).cloned().collect();
+    (left.len() < ids.len()).then_some(left)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn batch(ids: &[&str]) -> Vec<String> {
-        ids.iter().map(|id| (*id).to_owned()).collect()
+    #[test]
+    fn unknown_ids_are_taken_out_and_other_refusals_stay() {
+        let ids: Vec<String> = ["i-1", "i-12", "i-2"].map(str::to_owned).to_vec();
+        let unknown =
+            Error::aws("The instance IDs 'i-1, i-2' do not exist").with_code("InvalidInstanceID.NotFound");
+        assert_eq!(without_unknown(&ids, &unknown), Some(vec!["i-12".to_owned()]));
+        let nameless = Error::aws("some do not exist").with_code("InvalidInstanceID.NotFound");
+        assert_eq!(without_unknown(&ids, &nameless), None);
+        assert_eq!(without_unknown(&ids, &Error::aws("i-1").with_code("AuthFailure")), None);
     }
 
     #[test]
-    fn a_refusal_blames_the_ids_that_it_names() {
-        let error =
-            Error::aws("the instance IDs 'i-12, i-3' do not exist").with_code("InvalidInstanceID.NotFound");
-        let split = split(batch(&["i-1", "i-12", "i-2", "i-3"]), &error);
-        assert_eq!(split.blamed, ["i-12", "i-3"]);
-        assert_eq!(split.again, [batch(&["i-1", "i-2"])]);
-        assert!(matches!(verdict(&error), Outcome::Gone));
-    }
-
-    #[test]
-    fn a_refusal_that_names_nobody_is_found_by_halving() {
-        let error = Error::aws("termination protection").with_code("OperationNotPermitted");
-        let halves = split(batch(&["a", "b", "c"]), &error);
-        assert!(halves.blamed.is_empty());
-        assert_eq!(halves.again, [batch(&["a", "b"]), batch(&["c"])]);
-        assert_eq!(split(batch(&["c"]), &error).blamed, ["c"]);
-        assert!(matches!(verdict(&error), Outcome::Failed(_)));
-    }
-
-    #[test]
-    fn a_refusal_of_the_caller_is_about_all() {
-        let error = Error::aws("not authorized").with_code("UnauthorizedOperation");
-        let split = split(batch(&["a", "b"]), &error);
-        assert_eq!(split.blamed.len(), 2);
-        assert!(split.again.is_empty());
+    fn checks_are_ok_when_both_are() {
+        let summary = |word: &str| types::InstanceStatusSummary::builder().status(word.into()).build();
+        let of = |system: &str, instance: &str| {
+            checks(
+                &types::InstanceStatus::builder()
+                    .system_status(summary(system))
+                    .instance_status(summary(instance))
+                    .build(),
+            )
+        };
+        assert_eq!(of("ok", "ok").as_deref(), Some("ok"));
+        assert_eq!(of("ok", "initializing").as_deref(), Some("initializing"));
+        assert_eq!(of("impaired", "ok").as_deref(), Some("impaired"));
+        assert_eq!(checks(&types::InstanceStatus::builder().build()), None);
     }
 }

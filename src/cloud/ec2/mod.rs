@@ -11,21 +11,28 @@
 //! | `launch.rs` | which pools are asked, and when there are enough |
 //! | `run.rs` `fleet.rs` `template.rs` | the orders: RunInstances, CreateFleet and its launch template |
 //! | `identity.rs` `place.rs` `image.rs` `instance.rs` `owned.rs` | one concern each |
-//! | `survey.rs` `network.rs` `dedicated.rs` `ipv6.rs` `group.rs` `removal.rs` | networks: finding, making, removing |
 //! | `score.rs` `price.rs` `type_search.rs` | the market: placement scores, list prices, types |
 //! | `service.rs` `quota.rs` `service_role.rs` | quotas and roles, and what asks the services beside EC2 |
+//! | `survey.rs` `network.rs` `dedicated.rs` `ipv6.rs` `group.rs` | networks: finding, making |
+//! | `listing.rs` | one kind of resource by its tags |
+//! | `termination.rs` `interruption.rs` | how instances end: at our order, or taken back |
+//! | `removal.rs` `deletion.rs` `references.rs` `holders.rs` | removing: the order, one resource, rules between groups, what holds what |
 
 mod client;
 mod convert;
 mod dedicated;
+mod deletion;
 mod errors;
 mod fleet;
 mod group;
+mod holders;
 mod identity;
 mod image;
 mod instance;
+mod interruption;
 mod ipv6;
 mod launch;
+mod listing;
 mod mutation;
 mod network;
 mod owned;
@@ -33,6 +40,7 @@ mod pace;
 mod place;
 mod price;
 mod quota;
+mod references;
 mod removal;
 mod run;
 mod score;
@@ -40,6 +48,7 @@ mod service;
 mod service_role;
 mod survey;
 mod template;
+mod termination;
 mod transport;
 mod type_search;
 
@@ -58,8 +67,8 @@ pub use client::Ec2;
 use super::{
     Cloud, Family, FoundNetwork, Identity, Image, ImageQuery, Instance, InstanceFilter, InstanceType, Intent,
     Launch, LaunchRequest, ListPrice, Network, NetworkRequest, Offering, OnChange, Owned, Owner,
-    PlacementScore, Price, Quota, Record, Region, Removed, ScoreQuery, Settled, SpotRole, Tags, Termination,
-    TypeQuery, Until, Zone,
+    PlacementScore, Price, Quota, Record, Region, Removal, Removed, ScoreQuery, Settled, SpotRole,
+    SpotStatus, Tags, Termination, TypeQuery, Until, Zone,
 };
 use crate::error::Result;
 
@@ -166,6 +175,18 @@ impl Cloud for Ec2 {
 
     async fn owned(&self, region: &str, owner: &Owner) -> Result<Vec<Owned>> {
         self.all_owned(region, owner).await
+    }
+
+    async fn unmanaged_spot(&self, region: &str) -> Result<Vec<Owned>> {
+        self.foreign_spot(region).await
+    }
+
+    async fn remove(&self, region: &str, resources: &[Owned], record: &dyn Record) -> Result<Vec<Removal>> {
+        self.remove_resources(region, resources, record).await
+    }
+
+    async fn spot_status(&self, region: &str, ids: &[String]) -> Result<Vec<SpotStatus>> {
+        self.spot_requests_of(region, ids).await
     }
 
     async fn settle(&self, open: &Intent) -> Result<Settled> {

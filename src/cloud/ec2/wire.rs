@@ -7,6 +7,7 @@ mod instance;
 mod launch;
 mod market;
 mod network;
+mod removal;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

@@ -1,24 +1,6 @@
-//! Security groups and removals that somebody else interferes with.
+//! Security groups that somebody else interferes with.
 
 use super::*;
-
-#[tokio::test]
-async fn what_holds_a_group_is_named_when_the_time_is_over() {
-    let wire = Wire::start(|action, form| match action {
-        "DescribeSecurityGroups" => Reply::Ok("<securityGroupInfo><item><groupId>sg-1</groupId><groupName>spot-web</groupName></item></securityGroupInfo>".to_owned()),
-        "DeleteSecurityGroup" => Reply::Refused(400, "DependencyViolation", "resource sg-1 has a dependent object".to_owned()),
-        "DescribeNetworkInterfaces" if form.values().any(|value| value == "group-id") => Reply::Ok("<networkInterfaceSet><item><networkInterfaceId>eni-1</networkInterfaceId><attachment><instanceId>i-9</instanceId></attachment></item></networkInterfaceSet>".to_owned()),
-        _ => Reply::Ok(String::new()),
-    })
-    .await;
-    let record = Remembered::default();
-    let owner = Owner::Project("web".to_owned());
-    let error = wire.cloud().delete_network("us-west-2", &owner, &record).await.unwrap_err();
-    assert_eq!(error.code(), Some(RESOURCES_REMAIN));
-    assert!(error.message().contains("sg-1, held by the network interface eni-1 of i-9"), "{error}");
-    assert!(wire.count("DeleteSecurityGroup") > 1);
-    assert_eq!(record.entries()[0].closed, Some(false));
-}
 
 /// A default VPC with one subnet; security groups as `answer` says.
 fn default_vpc(action: &str) -> Reply {
