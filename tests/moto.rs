@@ -119,6 +119,10 @@ fn the_recipes_work_against_moto_and_openssh() {
     let listed = spot.run(&["list"]).expect(0);
     assert_eq!(listed.stdout.matches("running").count(), 5 + 1, "{}", listed.all());
 
+    // What moto does not know (scores, quotas, list prices) is no obstacle.
+    let prices = spot.run(&["prices", "--types", "t3.micro,m5.large", "--count", "2"]).expect(0);
+    assert!(prices.stdout.contains("m5.large") && prices.stderr.contains("recommended"), "{}", prices.all());
+
     // A second fleet never forgets the first; one of them alone; then all.
     spot.run(&["create", "--count", "1", "--regions", "us-west-2"]).expect(0);
     assert_eq!(spot.instances(".").len(), 6);

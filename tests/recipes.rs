@@ -368,3 +368,24 @@ fn instances_of_somebody_else_take_a_question_of_their_own() {
     let nothing = nuke(&spot, &["--all-spot"]).expect(0);
     assert!(nothing.stderr.contains("has nothing that spot made"), "{}", nothing.all());
 }
+
+#[test]
+fn prices_compares_and_recommends() {
+    let spot = project();
+    let shown = spot.sandbox(&["prices", "--types", "t3.micro,m5.large,c5.large", "--count", "2"]).expect(0);
+    for part in ["t3.micro", "m5.large", "us-west-2", "eu-central-1", "per vcpu", "on demand"] {
+        assert!(shown.stdout.contains(part), "`{part}` is missing in {}", shown.all());
+    }
+    assert!(shown.stderr.contains("recommended for 2 instances: "), "{}", shown.all());
+    let json = spot
+        .sandbox(&["prices", "--vcpu", "2", "--memory", "4", "--regions", "us-west-2", "--json"])
+        .expect(0);
+    for line in json.stdout.lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap();
+    }
+    assert!(json.stdout.contains("us-west-2"), "{}", json.all());
+    let refused = spot.sandbox(&["prices", "--types", "t3.micro", "--vcpu", "2"]).expect(1);
+    assert!(refused.stderr.contains("exclude each other"), "{}", refused.all());
+    let unknown = spot.sandbox(&["prices", "--types", "t3.mediun", "--regions", "us-west-2"]).expect(1);
+    assert!(unknown.stderr.contains("did you mean `t3.medium`"), "{}", unknown.all());
+}

@@ -24,7 +24,8 @@ pub use reason::Reason;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Spread {
-    /// The likeliest to be fulfilled first, and of those the cheapest.
+    /// The likeliest to be fulfilled first, of those the cheapest, and of no region more than half of
+    /// what it is expected to have while others can give.
     #[default]
     Balanced,
     /// The same number in every region.

@@ -82,12 +82,12 @@ fn the_likely_come_before_the_cheap_and_the_cheap_before_the_dear() {
             region("good", vec![scored(pool("good-a", "m5.large", 0.03), 10)]),
         ],
     );
-    assert_eq!(summary(&made), ["good spot 4 good-a"]);
+    assert_eq!(summary(&made), ["good spot 2 good-a", "dear spot 2 dear-a"]);
     assert_eq!((made.count, made.missing), (4, 0));
-    assert!((made.hourly.unwrap() - 0.12).abs() < 1e-9);
+    assert!((made.hourly.unwrap() - 0.16).abs() < 1e-9);
     let why = texts(&made);
     assert!(
-        why.contains("good: 4 spot from 1 pool, first good-a m5.large at $0.03: placement score 10"),
+        why.contains("good: 2 spot from 1 pool, first good-a m5.large at $0.03: placement score 10"),
         "{why}"
     );
     assert!(why.contains("cheap: kept in reserve: others are likelier or cheaper, from $0.01"), "{why}");
@@ -115,7 +115,7 @@ fn each_spread_has_its_own_order() {
     let of = |spread| summary(&decide(Wanted { spread, ..wanted(7) }, markets.clone()));
     assert_eq!(of(Spread::Even), ["a spot 3 a-1", "b spot 2 b-1", "c spot 2 c-1"]);
     assert_eq!(of(Spread::Cheapest), ["b spot 7 b-1"]);
-    assert_eq!(of(Spread::Balanced), ["c spot 7 c-1"]);
+    assert_eq!(of(Spread::Balanced), ["c spot 4 c-1", "a spot 3 a-1"]);
     assert_eq!(of(Spread::Capacity), ["c spot 4 c-1", "a spot 3 a-1"]);
     let error = Spread::parse("cheap").unwrap_err();
     assert!(error.message().contains("unknown spread `cheap`"), "{error}");
