@@ -5,6 +5,7 @@
 //! | `mod.rs` | [`Cloud`], what any cloud must be able to do |
 //! | `record.rs` | [`Record`], the journal as the cloud sees it |
 //! | `tags.rs` | the tags that are written and searched, [`tags::Owner`] |
+//! | `plan.rs` | calls that change something, made, refused or planned; placeholders |
 //! | `codes.rs` | what each error code means, and what to do about it |
 //! | `endpoint.rs` | which cloud, as whom, how patiently |
 //! | `place.rs` `image.rs` `network.rs` `cidr.rs` `launch.rs` `instance.rs` | requests and answers |
@@ -19,6 +20,7 @@ mod instance;
 mod launch;
 mod network;
 mod place;
+pub mod plan;
 mod record;
 pub mod tags;
 
