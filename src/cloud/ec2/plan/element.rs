@@ -48,10 +48,6 @@ impl Element {
         self.children.iter().find(|child| child.name == name)
     }
 
-    pub(super) fn find_mut(&mut self, name: &str) -> Option<&mut Element> {
-        self.children.iter_mut().find(|child| child.name == name)
-    }
-
     /// The child of a name, made when it is not there.
     pub(super) fn entry(&mut self, name: &str) -> &mut Element {
         let at = self.children.iter().position(|child| child.name == name).unwrap_or_else(|| {
