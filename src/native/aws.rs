@@ -559,6 +559,8 @@ fn instance_filter(options: &mut Options, project: Option<&str>) -> Result<Optio
 }
 
 fn wait_until(spot: &Context, instances: &Array, until: &str, timeout: Duration) -> Result<Vec<Dynamic>> {
+    // In a plan one look has to do: what was planned has come true already.
+    let timeout = if spot.is_plan() { Duration::ZERO } else { timeout };
     let until = match until {
         "running" => Until::Running,
         "terminated" => Until::Terminated,
