@@ -72,6 +72,13 @@ impl HostBuilder {
         self
     }
 
+    /// Where the cloud is and who calls, in place of what the other methods and the environment say.
+    #[must_use]
+    pub fn endpoint(mut self, endpoint: Endpoint) -> Self {
+        self.endpoint = endpoint;
+        self
+    }
+
     /// Works in a sandbox: its cloud, its hosts, and a state apart from the project's real one.
     #[must_use]
     pub fn sandbox(mut self, sandbox: &Sandbox) -> Self {

@@ -379,6 +379,12 @@ impl Context {
             .with_hint(format!("run with --allow {} to permit it", parent_text(&real))))
     }
 
+    /// A path as people call it: from the project's folder, if it is there.
+    pub fn local_name(&self, path: &Path) -> String {
+        let root = self.project().canonicalize().unwrap_or_else(|_| self.project().to_owned());
+        path.strip_prefix(&root).or_else(|_| path.strip_prefix(self.project())).unwrap_or(path).display().to_string()
+    }
+
     /// Compiles a script so that its errors can name and show their line.
     pub fn compile(&self, engine: &Engine, script: &Script) -> std::result::Result<AST, ParseError> {
         let origin = script.origin.to_string();

@@ -172,7 +172,7 @@ pub mod ssh {
             let (command, arguments) = (Arc::new(command), Arc::new(arguments));
             let show = spot.clone();
             let name = local.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            let doing = Doing::changes(format!("run the script {path}"));
+            let doing = Doing::changes(format!("run the script {}", spot.local_name(&local)));
             each(spot, doing, &hosts, concurrency, move |ssh, host| {
                 let (show, content) = (show.clone(), Arc::clone(&content));
                 let (command, arguments) = (Arc::clone(&command), Arc::clone(&arguments));
@@ -231,11 +231,11 @@ pub mod ssh {
             let concurrency = options.or("concurrency", CONCURRENCY)?;
             options.finish()?;
             let remote = Arc::new(remote.to_owned());
-            let shown = path.strip_prefix(spot.project()).unwrap_or(&path).display().to_string();
+            let shown = spot.local_name(&path);
             let progress = Arc::new(Progress::new(spot, format!("upload {shown}")));
             let show = spot.clone();
             let bar = Arc::clone(&progress);
-            let doing = Doing::changes(format!("upload {local} -> {remote}"));
+            let doing = Doing::changes(format!("upload {shown} -> {remote}"));
             let result = each(spot, doing, &hosts, concurrency, move |ssh, host| {
                 let (path, remote, upload, bar) =
                     (Arc::clone(&path), Arc::clone(&remote), Arc::clone(&upload), Arc::clone(&bar));
