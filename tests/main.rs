@@ -12,6 +12,7 @@ mod errors;
 mod faults;
 mod interruption;
 mod moto;
+mod plan;
 mod recipes;
 mod repl;
 mod sandbox;

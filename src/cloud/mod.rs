@@ -8,6 +8,7 @@
 //! | [`metadata`] | what an instance's metadata say of its end |
 //! | `record.rs` | [`Record`], the journal as the cloud sees it |
 //! | `tags.rs` | the tags that are written and searched, [`tags::Owner`] |
+//! | `plan.rs` | calls that change something, made, refused or planned; placeholders |
 //! | `codes.rs` | what each error code means, and what to do about it |
 //! | `endpoint.rs` | which cloud, as whom, how patiently |
 //! | `place.rs` `image.rs` `network.rs` `cidr.rs` `launch.rs` `instance.rs` | requests and answers |
@@ -28,6 +29,7 @@ mod market;
 pub mod metadata;
 mod network;
 mod place;
+pub mod plan;
 mod quota;
 mod record;
 mod refusals;

@@ -515,6 +515,8 @@ fn instance_filter(options: &mut Options, project: Option<&str>) -> Result<Optio
 }
 
 fn wait_until(spot: &Context, instances: &Array, until: &str, timeout: Duration) -> Result<Vec<Dynamic>> {
+    // In a plan one look has to do: what was planned has come true already.
+    let timeout = if spot.is_plan() { Duration::ZERO } else { timeout };
     let words = Until::WORDS.map(|(word, _)| word);
     let Some((_, until)) = Until::WORDS.into_iter().find(|(word, _)| *word == until) else {
         let wanted = words.map(|word| format!("\"{word}\"")).join(", ");

@@ -11,6 +11,7 @@ mod fs;
 mod interruption;
 mod network;
 mod options;
+mod planning;
 mod prelude;
 mod recipe;
 mod record;
@@ -23,12 +24,15 @@ mod table;
 mod target;
 mod thrown;
 mod ui;
+mod unknown;
 
 use rhai::{Engine, Module, Shared, exported_module};
 
 pub(crate) use context::{Context, Place};
+pub(crate) use planning::Planning;
 pub(crate) use recipe::error_of;
 pub(crate) use thrown::to_json;
+pub(crate) use unknown::watch as watch_unknowns;
 
 /// Names and modules of all namespaces, in the order of the reference.
 pub(crate) fn namespaces() -> Vec<(&'static str, Shared<Module>)> {

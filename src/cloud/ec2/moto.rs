@@ -13,13 +13,13 @@ use crate::cloud::*;
 const REGION: &str = "us-west-2";
 
 /// A moto server of one test's own.
-struct Moto {
+pub(super) struct Moto {
     server: Child,
-    url: String,
+    pub(super) url: String,
 }
 
 impl Moto {
-    fn start() -> Moto {
+    pub(super) fn start() -> Moto {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let server = Command::new("moto_server")
             .args(["-H", "127.0.0.1", "-p", &port.to_string()])
