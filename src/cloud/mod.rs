@@ -22,6 +22,7 @@ pub mod codes;
 pub mod ec2;
 mod endpoint;
 mod image;
+mod image_cache;
 mod instance;
 mod interruption;
 mod launch;
@@ -44,6 +45,7 @@ use async_trait::async_trait;
 pub use cidr::Cidr;
 pub use endpoint::{Endpoint, Keys, Settings};
 pub use image::{Image, ImageQuery, ImageSource, UbuntuRelease};
+pub use image_cache::ImageCache;
 pub use instance::{Instance, InstanceFilter, InstanceState, Market, Outcome, Termination, Until};
 pub use interruption::{Interruption, SpotStatus};
 pub use launch::{

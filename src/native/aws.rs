@@ -113,8 +113,10 @@ pub mod aws {
 
     /// The newest image that fits: `id`, `name`, `architecture`, `region`.
     ///
-    /// Options: `region`, `image` ("auto" for the newest Ubuntu LTS, an id, or a name pattern),
-    /// `architecture` ("x86_64" or "arm64").
+    /// Options: `region`, `image` ("auto" for the newest Ubuntu LTS, an id, a name pattern, or the path
+    /// of a public SSM parameter, in which `{arch}` stands for `x86_64` or `arm64` and `{deb}` for
+    /// `amd64` or `arm64`), `architecture` ("x86_64" or "arm64"), `refresh` (look again: public answers
+    /// are kept for a day, and have `known_since` then).
     ///
     /// ```rhai
     /// print(aws::find_image(#{ region: "us-west-2" }).name);
@@ -125,7 +127,8 @@ pub mod aws {
             each_region(spot, "aws::find_image", options, |options| {
                 let region: String = options.required("region")?;
                 let architecture: Architecture = options.or("architecture", "x86_64".to_owned())?.parse()?;
-                let query = ImageQuery::parse(&options.or("image", "auto".to_owned())?, architecture);
+                let query = ImageQuery::parse(&options.or("image", "auto".to_owned())?, architecture)
+                    .refreshed(options.or("refresh", false)?);
                 let cloud = spot.cloud()?;
                 Ok(async move { cloud.find_image(&region, &query).await })
             })

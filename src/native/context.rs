@@ -15,7 +15,7 @@ use rhai::{AST, Engine, Map, NativeCallContext, ParseError};
 use super::planning::Planning;
 use super::runtime::{self, Runtime};
 use crate::cloud::plan::read_only;
-use crate::cloud::{Cloud, Endpoint, Settings as CloudSettings, ec2};
+use crate::cloud::{Cloud, Endpoint, ImageCache, Settings as CloudSettings, ec2};
 use crate::config::{self, Config};
 use crate::error::{Error, Result, nearest};
 use crate::script::{Argument, Check, Given, Library, Script};
@@ -213,6 +213,9 @@ impl Context {
         settings.read_timeout = Duration::from_secs(patience.read_timeout);
         settings.retry.attempts = patience.attempts;
         settings.retry.deadline = Duration::from_secs(patience.retry_timeout);
+        if !self.is_plan() {
+            settings.images = self.private_folder().ok().map(|folder| ImageCache::in_folder(&folder));
+        }
         if self.is_plan() {
             // What is planned shows at once, and nothing is worth waiting for.
             settings.visibility = Duration::ZERO;

@@ -149,6 +149,16 @@ impl Ec2 {
         self.config().await.region().map(ToString::to_string)
     }
 
+    /// What tells this cloud from others in caches: the endpoint's address without its port, which a
+    /// sandbox draws anew each time.
+    pub(super) fn cloud_name(&self) -> String {
+        let url = self.shared.endpoint.url.as_deref().unwrap_or("aws");
+        url.rsplit_once(':')
+            .filter(|(_, port)| port.parse::<u16>().is_ok())
+            .map_or(url, |(host, _)| host)
+            .to_owned()
+    }
+
     /// The region for calls that belong to none.
     pub(super) async fn home(&self) -> String {
         self.configured_region().await.unwrap_or_else(|| FALLBACK_REGION.to_owned())
