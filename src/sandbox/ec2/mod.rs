@@ -126,6 +126,8 @@ pub struct Options {
     pub faults: Faults,
     /// How long an instance stays `pending`.
     pub pending: Duration,
+    /// How long after its start the status checks of an instance pass; with EC2 itself, minutes.
+    pub status_checks: Duration,
     /// How long an instance stays `shutting-down`.
     pub shutting_down: Duration,
     /// Whether every call is recorded, see [`Endpoint::calls`].
@@ -140,6 +142,7 @@ impl Options {
             folder: folder.into(),
             faults: Faults::default(),
             pending: transition,
+            status_checks: transition,
             shutting_down: transition,
             record: false,
         }

@@ -17,6 +17,7 @@ use super::fault::Fault;
 use super::held::{Held, Step};
 use super::market;
 use super::model::cloud::Cloud;
+use super::model::instance::Pace;
 use super::model::region::Region;
 use super::moment::Moment;
 use super::regions::{self, Place};
@@ -53,6 +54,10 @@ enum Outcome {
     NotRemoved(String, Error),
 }
 
+fn pace(options: &Options) -> Pace {
+    Pace { pending: options.pending, checks: options.status_checks, shutting_down: options.shutting_down }
+}
+
 impl std::fmt::Debug for Service {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Service").field("options", &self.options).finish_non_exhaustive()
@@ -66,7 +71,7 @@ impl Service {
         if !options.faults.without_service_roles {
             cloud.roles.extend(iam::ROLES.iter().map(|(_, role)| (*role).to_owned()));
         }
-        cloud.settle(Moment::now(), options.pending, options.shutting_down);
+        cloud.settle(Moment::now(), pace(&options));
         let service = Service {
             dice: SyncMutex::new(StdRng::seed_from_u64(options.faults.seed)),
             machines,
@@ -130,7 +135,7 @@ impl Service {
         let (xml, steps, revision) = {
             let mut held = self.held.lock().await;
             let now = Moment::now();
-            held.cloud.settle(now, self.options.pending, self.options.shutting_down);
+            held.cloud.settle(now, pace(&self.options));
             held.open(place);
             if dry_run {
                 return Err(self.rehearse(&held.cloud, operation, params, place, now));

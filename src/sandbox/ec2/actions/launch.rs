@@ -253,6 +253,7 @@ impl Batch<'_> {
             options: request.options.clone(),
             launched: call.now,
             state: State::Pending,
+            checked: false,
             ending: None,
         };
         call.effects.push(Effect::Boot(instance.machine(call.place.name)));
@@ -315,7 +316,7 @@ impl Batch<'_> {
 }
 
 /// A hardware address of the locally administered kind, as EC2's are.
-fn mac() -> String {
+pub(super) fn mac() -> String {
     let bytes: [u8; 5] = rand::rng().random();
     let tail: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("02:{}", tail.join(":"))

@@ -15,7 +15,10 @@ use super::router::{Answer, Operation};
 use super::xml::Xml;
 use super::{Faults, Machine, fault::Fault};
 
+pub(super) mod addresses;
 mod block_devices;
+pub(super) mod cidr_blocks;
+pub(super) mod egress_gateways;
 mod fleet_launch;
 mod fleet_request;
 pub(super) mod fleets;
@@ -61,13 +64,16 @@ pub(super) static FAMILIES: &[&[Operation]] = &[
     tags::OPERATIONS,
     vpcs::OPERATIONS,
     subnets::OPERATIONS,
+    cidr_blocks::OPERATIONS,
     gateways::OPERATIONS,
+    egress_gateways::OPERATIONS,
     route_tables::OPERATIONS,
     security_groups::OPERATIONS,
     security_rules::OPERATIONS,
     interfaces::OPERATIONS,
     key_pairs::OPERATIONS,
     volumes::OPERATIONS,
+    addresses::OPERATIONS,
 ];
 
 /// One request, and what its handler may touch.

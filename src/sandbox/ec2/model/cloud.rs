@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
-use std::time::Duration;
 
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 
+use super::instance::Pace;
 use super::region::Region;
 use crate::sandbox::ec2::moment::Moment;
 
@@ -37,9 +37,9 @@ impl Default for Cloud {
 
 impl Cloud {
     /// Lets time take effect everywhere.
-    pub fn settle(&mut self, now: Moment, pending: Duration, shutting_down: Duration) {
+    pub fn settle(&mut self, now: Moment, pace: Pace) {
         for region in self.regions.values_mut() {
-            for address in region.settle(now, pending, shutting_down) {
+            for address in region.settle(now, pace) {
                 self.addresses.remove(&address);
             }
         }

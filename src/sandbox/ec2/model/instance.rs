@@ -13,6 +13,17 @@ use crate::sandbox::ec2::{Lifecycle, Machine};
 /// How long a terminated instance can still be described.
 pub(in super::super) const REMEMBERED: Duration = Duration::from_secs(3600);
 
+/// How long the parts of a life take.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Pace {
+    /// From the launch until it runs.
+    pub pending: Duration,
+    /// From then until its status checks have passed.
+    pub checks: Duration,
+    /// From its end until it is terminated.
+    pub shutting_down: Duration,
+}
+
 /// Where an instance is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -87,6 +98,9 @@ pub(in super::super) struct Instance {
     pub options: LaunchOptions,
     pub launched: Moment,
     pub state: State,
+    /// Whether its status checks have passed.
+    #[serde(default)]
+    pub checked: bool,
     /// Why and when it ended.
     pub ending: Option<Ending>,
 }
@@ -167,10 +181,12 @@ impl Instance {
     }
 
     /// Moves on to the state that the time since its launch or end calls for.
-    pub fn settle(&mut self, now: Moment, pending: Duration, shutting_down: Duration) {
+    pub fn settle(&mut self, now: Moment, pace: Pace) {
+        let age = now.since(self.launched);
+        self.checked |= age >= pace.pending + pace.checks;
         match (&self.state, &self.ending) {
-            (State::Pending, _) if now.since(self.launched) >= pending => self.state = State::Running,
-            (State::ShuttingDown, Some(ending)) if now.since(ending.at) >= shutting_down => {
+            (State::Pending, _) if age >= pace.pending => self.state = State::Running,
+            (State::ShuttingDown, Some(ending)) if now.since(ending.at) >= pace.shutting_down => {
                 self.state = State::Terminated;
             }
             _ => {}

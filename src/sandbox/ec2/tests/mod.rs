@@ -143,6 +143,7 @@ impl Fixture {
 fn quick(folder: &tempfile::TempDir) -> Options {
     let mut options = Options::new(folder.path());
     options.pending = Duration::from_millis(20);
+    options.status_checks = Duration::from_millis(20);
     options.shutting_down = Duration::from_millis(20);
     options
 }
