@@ -17,7 +17,7 @@ pub(in super::super) const OPERATIONS: &[Operation] = &[
 
 /// A /56 that Amazon gives to a network.
 pub(super) fn amazon_provided() -> Ipv6Block {
-    let random = u128::from(rand::random::<u32>()) << 72;
+    let random = u128::from(rand::random::<u32>() & 0xff_ffff | 0x80) << 72;
     let base = (0x2600_1f14_u128 << 96) | random;
     Ipv6Block::new(id::CIDR_ASSOCIATION.generate(), base.into(), 56)
 }

@@ -10,6 +10,7 @@ use super::launch_request::{INSTANCE, Ipv6, LaunchRequest, RUN, TAGGED};
 use super::placement::{self, Placement};
 use super::{Call, Effect, key_pairs, launch_templates, placement_groups};
 use crate::sandbox::ec2::fault::Fault;
+use crate::sandbox::ec2::interruptions;
 use crate::sandbox::ec2::market;
 use crate::sandbox::ec2::model::cloud::take_address;
 use crate::sandbox::ec2::model::id;
@@ -254,6 +255,11 @@ impl Batch<'_> {
             launched: call.now,
             state: State::Pending,
             checked: false,
+            doom: self
+                .request
+                .spot
+                .as_ref()
+                .and_then(|_| interruptions::planned(call, self.request.kind, &subnet.zone)),
             ending: None,
         };
         call.effects.push(Effect::Boot(instance.machine(call.place.name)));

@@ -17,7 +17,11 @@ const DESTINATION: &[&str] = &["*RouteTableId", "DestinationCidrBlock", "Destina
 pub(in super::super) const OPERATIONS: &[Operation] = &[
     Operation::write("CreateRouteTable", create, &[&["*VpcId", "ClientToken"], TAG_SPECIFICATION]),
     Operation::write("DeleteRouteTable", delete, &[&["*RouteTableId"]]),
-    Operation::write("CreateRoute", create_route, &[DESTINATION, &["GatewayId", "EgressOnlyInternetGatewayId"]]),
+    Operation::write(
+        "CreateRoute",
+        create_route,
+        &[DESTINATION, &["GatewayId", "EgressOnlyInternetGatewayId"]],
+    ),
     Operation::write("DeleteRoute", delete_route, &[DESTINATION]),
     Operation::write("AssociateRouteTable", associate, &[&["*RouteTableId", "*SubnetId"]]),
     Operation::write("DisassociateRouteTable", disassociate, &[&["*AssociationId"]]),
@@ -90,9 +94,11 @@ fn destination(call: &Call<'_>) -> Result<String, Fault> {
             .parse::<Cidr>()
             .map(|cidr| cidr.to_string())
             .map_err(|_| Fault::value_of("destinationCidrBlock", text, "This is not a valid CIDR block.")),
-        (None, Some(text)) => Ipv6Block::parse(String::new(), text)
-            .map(|block| block.cidr())
-            .ok_or_else(|| Fault::value_of("destinationIpv6CidrBlock", text, "This is not a valid CIDR block.")),
+        (None, Some(text)) => {
+            Ipv6Block::parse(String::new(), text).map(|block| block.cidr()).ok_or_else(|| {
+                Fault::value_of("destinationIpv6CidrBlock", text, "This is not a valid CIDR block.")
+            })
+        }
         (None, None) => Err(Fault::missing("destinationCidrBlock or destinationIpv6CidrBlock")),
         (Some(_), Some(_)) => Err(Fault::combination(
             "The parameters destinationCidrBlock and destinationIpv6CidrBlock cannot be used together",

@@ -17,7 +17,10 @@ pub(in super::super) const OPERATIONS: &[Operation] = &[
     Operation::write(
         "CreateSubnet",
         create,
-        &[&["*VpcId", "*CidrBlock", "Ipv6CidrBlock", "AvailabilityZone", "AvailabilityZoneId"], TAG_SPECIFICATION],
+        &[
+            &["*VpcId", "*CidrBlock", "Ipv6CidrBlock", "AvailabilityZone", "AvailabilityZoneId"],
+            TAG_SPECIFICATION,
+        ],
     ),
     Operation::write("DeleteSubnet", delete, &[&["*SubnetId"]]),
     Operation::read("DescribeSubnets", describe, &[&["SubnetId.N"], FILTER, PAGE]),
@@ -137,7 +140,10 @@ fn modify(call: &mut Call<'_>) -> Answer {
     let subnet = find_mut(&mut call.region.subnets, &id::SUBNET, call.params.required("SubnetId")?)?;
     if let Some(assign) = assign_ipv6 {
         if assign && subnet.ipv6.is_none() {
-            let message = format!("Invalid value 'true' for assignIpv6AddressOnCreation. {} has no IPv6 CIDR block", subnet.id);
+            let message = format!(
+                "Invalid value 'true' for assignIpv6AddressOnCreation. {} has no IPv6 CIDR block",
+                subnet.id
+            );
             return Err(Fault::value(message));
         }
         subnet.assign_ipv6 = assign;

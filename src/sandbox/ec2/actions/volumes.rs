@@ -103,7 +103,10 @@ fn create(call: &mut Call<'_>) -> Answer {
     }
     let kind = params.text("VolumeType").unwrap_or("gp2").to_owned();
     if !KINDS.contains(&kind.as_str()) {
-        return Err(Fault::new("UnknownVolumeType", format!("Unsupported volume type '{kind}' for volume creation.")));
+        return Err(Fault::new(
+            "UnknownVolumeType",
+            format!("Unsupported volume type '{kind}' for volume creation."),
+        ));
     }
     let (iops, throughput) = (params.integer("Iops")?, params.integer("Throughput")?);
     performance(&kind, size, iops, throughput)?;

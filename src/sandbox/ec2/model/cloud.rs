@@ -22,6 +22,9 @@ pub(in super::super) struct Cloud {
     /// Service-linked roles that were created, by name.
     #[serde(default)]
     pub roles: BTreeSet<String>,
+    /// How many spot instances there have ever been.
+    #[serde(default)]
+    pub spot_launched: u64,
 }
 
 impl Default for Cloud {
@@ -31,6 +34,7 @@ impl Default for Cloud {
             regions: BTreeMap::new(),
             addresses: BTreeSet::new(),
             roles: BTreeSet::new(),
+            spot_launched: 0,
         }
     }
 }

@@ -101,8 +101,30 @@ pub(in super::super) struct Instance {
     /// Whether its status checks have passed.
     #[serde(default)]
     pub checked: bool,
+    /// How AWS will take it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doom: Option<Doom>,
     /// Why and when it ended.
     pub ending: Option<Ending>,
+}
+
+/// The coming end of a spot instance by AWS's own will; what has been carried out is taken out.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(in super::super) struct Doom {
+    /// When a rebalance recommendation is due.
+    pub rebalance: Option<Moment>,
+    /// When the notice is due.
+    pub notice: Option<Moment>,
+    /// When the instance ends.
+    pub end: Option<Moment>,
+}
+
+impl Doom {
+    /// When something is due next.
+    pub fn next(&self) -> Option<Moment> {
+        [self.rebalance, self.notice, self.end].into_iter().flatten().min()
+    }
 }
 
 fn usual_root_device() -> String {
