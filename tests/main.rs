@@ -11,6 +11,7 @@ mod embedding;
 mod errors;
 mod faults;
 mod interruption;
+mod market;
 mod moto;
 mod plan;
 mod recipes;

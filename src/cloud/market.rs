@@ -67,6 +67,8 @@ impl Bounds {
 /// Which instance types are looked for; what is left out does not restrict.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TypeQuery {
+    /// Only these, all when there are none. Of those that are named nothing else is assumed.
+    pub names: Vec<String>,
     /// Virtual processors.
     pub vcpu: Bounds,
     /// Memory in MiB.
@@ -84,8 +86,11 @@ pub struct TypeQuery {
 impl TypeQuery {
     /// Whether a type is what is looked for.
     pub fn fits(&self, it: &InstanceType) -> bool {
+        if !self.names.is_empty() && !self.names.contains(&it.name) {
+            return false;
+        }
         let gpus = match (self.gpus.min, self.gpus.max) {
-            (None, None) => it.gpus == 0,
+            (None, None) => it.gpus == 0 || !self.names.is_empty(),
             _ => self.gpus.contains(u64::from(it.gpus)),
         };
         gpus && self.vcpu.contains(u64::from(it.vcpu))
@@ -134,6 +139,8 @@ mod tests {
         assert!(graphics.fits(&kind("g5.xlarge", 4, 1)) && !graphics.fits(&kind("m5.large", 2, 0)));
         let steady = TypeQuery { burstable: Some(false), ..TypeQuery::default() };
         assert!(!steady.fits(&kind("t3.medium", 2, 0)) && steady.fits(&kind("m5.large", 2, 0)));
+        let named = TypeQuery { names: vec!["g5.xlarge".to_owned()], ..TypeQuery::default() };
+        assert!(named.fits(&kind("g5.xlarge", 4, 1)) && !named.fits(&kind("m5.large", 2, 0)));
         let arm = TypeQuery { architecture: Some(Architecture::Arm64), ..TypeQuery::default() };
         assert!(!arm.fits(&kind("m5.large", 2, 0)));
     }

@@ -13,6 +13,7 @@
 //! | `endpoint.rs` | which cloud, as whom, how patiently |
 //! | `place.rs` `image.rs` `network.rs` `cidr.rs` `launch.rs` `instance.rs` | requests and answers |
 //! | `market.rs` `quota.rs` `refusals.rs` | what the market and the account have, and who refused lately |
+//! | [`survey`] | all that is read before a decision, at once |
 //! | [`allocation`] | where to launch: a decision over prices, scores, quotas and refusals |
 //! | [`ec2`] | Amazon EC2; the only folder that names the AWS SDK |
 
@@ -35,6 +36,7 @@ mod quota;
 mod record;
 mod refusals;
 mod resource;
+pub mod survey;
 pub mod tags;
 
 use std::net::IpAddr;

@@ -82,6 +82,11 @@ impl Refusals {
         Refusals { path: private.join("cache").join("refusals.json") }
     }
 
+    /// Whether anything was ever remembered.
+    pub fn exists(&self) -> bool {
+        self.path.exists()
+    }
+
     /// Remembers refusals; those whose code says nothing about the next minutes are left out. Two
     /// processes that write at once may forget one of each other's.
     ///

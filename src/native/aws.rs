@@ -96,21 +96,6 @@ pub mod aws {
         })
     }
 
-    /// The newest spot prices of instance types in a region, cheapest first: `zone`, `type`,
-    /// `hourly` (US dollars), `since`.
-    ///
-    /// ```rhai
-    /// ui::table(aws::prices("us-west-2", ["t3.medium"]));
-    /// ```
-    #[rhai_fn(return_raw)]
-    pub fn prices(call: NativeCallContext, region: &str, types: Array) -> Answer {
-        answer(&call, |spot| {
-            let (cloud, region) = (spot.cloud()?, region.to_owned());
-            let types: Vec<String> = types.iter().map(ToString::to_string).collect();
-            spot.runtime().wait(async move { cloud.prices(&region, &types).await })
-        })
-    }
-
     /// The newest image that fits: `id`, `name`, `architecture`, `region`.
     ///
     /// Options: `region`, `image` ("auto" for the newest Ubuntu LTS, an id, a name pattern, or the path
@@ -587,7 +572,7 @@ fn disk(options: &mut Options) -> Result<Disk> {
     Ok(disk)
 }
 
-fn market(text: &str) -> Result<Market> {
+pub(super) fn market(text: &str) -> Result<Market> {
     match text {
         "spot" => Ok(Market::Spot),
         "on-demand" => Ok(Market::OnDemand),

@@ -9,6 +9,7 @@ mod config;
 mod context;
 mod fs;
 mod interruption;
+mod market;
 mod network;
 mod options;
 mod planning;
@@ -50,6 +51,7 @@ pub(crate) fn namespaces() -> Vec<(&'static str, Shared<Module>)> {
 /// `aws::` is spread over several files, one for each concern.
 fn aws_namespace() -> Module {
     let mut namespace = exported_module!(aws::aws);
+    namespace.combine(exported_module!(market::market));
     namespace.combine(exported_module!(network::network));
     namespace.combine(exported_module!(removal::removal));
     namespace.combine(exported_module!(interruption::interruption));

@@ -6,6 +6,7 @@ pub(super) const RECIPES: &[(&str, &str)] = &[
     ("destroy", include_str!("../../recipes/destroy.rhai")),
     ("list", include_str!("../../recipes/list.rhai")),
     ("nuke", include_str!("../../recipes/nuke.rhai")),
+    ("prices", include_str!("../../recipes/prices.rhai")),
     ("setup", include_str!("../../recipes/setup.rhai")),
 ];
 

@@ -16,7 +16,7 @@ mod share;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Family, Market, Quota};
+use super::{Architecture, Family, Market, Quota};
 use crate::error::{Error, Result, nearest};
 pub use reason::Reason;
 
@@ -169,6 +169,8 @@ pub struct PoolMarket {
     pub vcpu: u32,
     /// Memory in MiB.
     pub memory_mib: u64,
+    /// The architecture that its image must have.
+    pub architecture: Architecture,
     /// Whether the type can be had in the spot market.
     pub spot_offered: bool,
     /// The spot price in US dollars for an hour, where it is known.
@@ -251,6 +253,8 @@ pub struct Choice {
     pub vcpu: u32,
     /// Memory in MiB.
     pub memory_mib: u64,
+    /// The architecture that its image must have.
+    pub architecture: Architecture,
     /// What one costs in the share's market, in US dollars for an hour, where it is known.
     pub price: Option<f64>,
     /// What one costs on demand, where it is known.

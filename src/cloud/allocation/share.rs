@@ -114,6 +114,7 @@ fn choice(candidate: &Candidate<'_>) -> Choice {
         zone: pool.zone.clone(),
         vcpu: pool.vcpu,
         memory_mib: pool.memory_mib,
+        architecture: pool.architecture,
         price: candidate.price,
         on_demand: pool.on_demand,
         score: pool.score,

@@ -8,6 +8,7 @@ fn pool(zone: &str, instance_type: &str, spot: f64) -> PoolMarket {
         zone: zone.to_owned(),
         vcpu: 2,
         memory_mib: 8192,
+        architecture: Architecture::X86_64,
         spot_offered: true,
         spot: Some(spot),
         on_demand: Some(0.1),

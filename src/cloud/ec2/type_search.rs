@@ -20,10 +20,9 @@ impl Ec2 {
         let filters = filters(query);
         let found = self
             .pages(region, "DescribeInstanceTypes", |client, token| {
-                let filters = filters.clone();
+                let filters = Some(filters.clone()).filter(|filters| !filters.is_empty());
                 async move {
-                    let request =
-                        client.describe_instance_types().set_filters(Some(filters)).max_results(100);
+                    let request = client.describe_instance_types().set_filters(filters).max_results(100);
                     let answer = request.set_next_token(token).send().await?;
                     Ok((answer.instance_types, answer.next_token))
                 }
@@ -39,7 +38,10 @@ impl Ec2 {
 
 fn filters(query: &TypeQuery) -> Vec<Filter> {
     let mut filters = Vec::new();
-    if !query.previous_generation {
+    if !query.names.is_empty() {
+        // A filter, unlike the parameter of that name, is no error for what the region does not have.
+        filters.push(filter("instance-type", &query.names));
+    } else if !query.previous_generation {
         filters.push(filter("current-generation", ["true"]));
     }
     if let Some(architecture) = query.architecture {
@@ -82,6 +84,9 @@ mod tests {
         assert_eq!(values(&query, "current-generation").unwrap(), ["true"]);
         let graphics = TypeQuery { gpus: Bounds::at_least(1), ..query };
         assert_eq!(values(&graphics, "vcpu-info.default-vcpus"), None);
+        let named = TypeQuery { names: vec!["g5.xlarge".to_owned()], ..TypeQuery::default() };
+        assert_eq!(values(&named, "instance-type").unwrap(), ["g5.xlarge"]);
+        assert_eq!(values(&named, "current-generation"), None);
         let any = TypeQuery { previous_generation: true, ..TypeQuery::default() };
         assert!(filters(&any).is_empty());
         let wide = TypeQuery { vcpu: Bounds { min: Some(1), max: Some(500) }, ..TypeQuery::default() };
