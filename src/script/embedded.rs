@@ -7,6 +7,7 @@ pub(super) const RECIPES: &[(&str, &str)] = &[
     ("list", include_str!("../../recipes/list.rhai")),
     ("nuke", include_str!("../../recipes/nuke.rhai")),
     ("setup", include_str!("../../recipes/setup.rhai")),
+    ("watch", include_str!("../../recipes/watch.rhai")),
 ];
 
 /// Name and text of each built-in stdlib module, sorted by name.
@@ -14,6 +15,7 @@ pub(super) const STDLIB: &[(&str, &str)] = &[
     ("cleanup", include_str!("../../stdlib/cleanup.rhai")),
     ("deploy", include_str!("../../stdlib/deploy.rhai")),
     ("fleet", include_str!("../../stdlib/fleet.rhai")),
+    ("watch", include_str!("../../stdlib/watch.rhai")),
 ];
 
 #[cfg(test)]
