@@ -88,14 +88,17 @@ fn d04_a_torn_state_file_forgets_no_fleet() {
     let path = spot.folder().join(".spot/sandbox/instances.json");
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, &text[..text.len() / 2]).unwrap();
-    // Whether it is repaired from the journal or refused: no command empties the state.
-    let listed = spot.sandbox(&["list"]);
-    let changed = spot.sandbox(&["create", "--count", "1"]);
-    if changed.code == 0 {
-        let after = ids(&spot);
-        assert!(before.iter().all(|id| after.contains(id)), "{}", listed.all());
+    let torn = std::fs::read(&path).unwrap();
+    // No command takes it for an empty state, nor writes over it; the way back is named.
+    for words in [&["list"][..], &["create", "--count", "1"], &["destroy", "--yes"]] {
+        let refused = spot.sandbox(words);
+        assert!(refused.code != 0 && refused.stderr.contains("StateDamaged"), "{}", refused.all());
+        assert!(refused.stderr.contains(".spot/backups/"), "{}", refused.all());
+        assert_eq!(std::fs::read(&path).unwrap(), torn);
     }
-    spot.sandbox(&["nuke", "--yes", "--account", "123456789012"]).expect(0);
+    std::fs::write(&path, text).unwrap();
+    assert_eq!(ids(&spot), before);
+    spot.sandbox(&["destroy", "--yes"]).expect(0);
     assert_eq!(everything(&spot), [""; 0]);
 }
 
