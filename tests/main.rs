@@ -6,6 +6,7 @@ mod spot;
 
 mod architecture;
 mod command_line;
+mod defects;
 mod documentation;
 mod embedding;
 mod errors;
@@ -18,6 +19,7 @@ mod recipes;
 mod repl;
 mod sandbox;
 mod scripts;
+mod watch;
 
 #[test]
 fn no_test_file_is_forgotten() {

@@ -354,6 +354,12 @@ impl Context {
         Ok(writer)
     }
 
+    /// Gives up the right to change the state until the next change; returns whether it was held.
+    pub fn release_writer(&self) -> bool {
+        let writer = lock(&self.0.writer).take();
+        writer.is_some()
+    }
+
     /// Refuses to act while only a recipe's declaration is wanted.
     pub fn act(&self) -> Result<()> {
         if lock(&self.0.run).describe {

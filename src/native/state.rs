@@ -63,6 +63,18 @@ pub mod state {
         answer(&call, |spot| spot.writer().map(drop))
     }
 
+    /// Gives up the right to change the project's state until the next change, so that a recipe that
+    /// runs for long keeps no other one waiting. Returns whether it was held.
+    ///
+    /// ```rhai
+    /// state::lock();
+    /// print(state::unlock());
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn unlock(call: NativeCallContext) -> Answer {
+        answer(&call, |spot| Ok(spot.release_writer()))
+    }
+
     /// All instances of the project, oldest first.
     ///
     /// ```rhai
