@@ -33,7 +33,7 @@ use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 
-use crate::cloud::plan::{Mode, NOT_PLANNABLE, Observer, READ_ONLY};
+use crate::cloud::plan::{Mode, NOT_PLANNABLE, Observer, Permission, READ_ONLY};
 use element::Element;
 use overlay::{Overlay, shape};
 use request::Asked;
@@ -111,7 +111,7 @@ impl Watch {
         if self.asks() && asked.service == "ec2" && !call.has_placeholder() {
             call.permission = match self.unwatched.get() {
                 Some(config) => Some(probe::permission(config, &call).await),
-                None => None,
+                None => Some(Permission::Unclear("NotEc2".to_owned())),
             };
         }
         self.tell(&call);

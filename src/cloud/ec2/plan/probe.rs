@@ -6,6 +6,9 @@ use aws_smithy_types::body::SdkBody;
 
 use crate::cloud::plan::{Call, Permission};
 
+/// What is said of a call to an endpoint that knows no `DryRun`.
+const NO_DRY_RUN: &str = "NoDryRun";
+
 /// Asks EC2 about one call; nothing is changed by it.
 pub(super) async fn permission(config: &SdkConfig, call: &Call) -> Permission {
     let region = aws_sdk_ec2::config::Region::new(call.region.clone());
@@ -24,7 +27,8 @@ pub(super) async fn permission(config: &SdkConfig, call: &Call) -> Permission {
         .send()
         .await;
     match answer {
-        Ok(_) => Permission::Permitted,
+        // It was done: nobody who knows DryRun answers so.
+        Ok(_) => Permission::Unclear(NO_DRY_RUN.to_owned()),
         Err(error) => match error.as_service_error().and_then(|error| error.code()) {
             Some("DryRunOperation") => Permission::Permitted,
             Some("UnauthorizedOperation" | "AccessDenied") => Permission::Refused,
