@@ -6,6 +6,7 @@ mod spot;
 
 mod architecture;
 mod command_line;
+mod defects;
 mod documentation;
 mod embedding;
 mod errors;
@@ -13,10 +14,12 @@ mod faults;
 mod interruption;
 mod market;
 mod moto;
+mod plan;
 mod recipes;
 mod repl;
 mod sandbox;
 mod scripts;
+mod watch;
 
 #[test]
 fn no_test_file_is_forgotten() {

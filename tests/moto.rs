@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use crate::spot::{Spot, eventually};
 
 /// A process that ends with the test.
-struct Peer(Child);
+pub struct Peer(Child);
 
 impl Drop for Peer {
     fn drop(&mut self) {
@@ -23,7 +23,7 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn start_moto() -> (Peer, u16) {
+pub fn start_moto() -> (Peer, u16) {
     let port = free_port();
     let child = Command::new("moto_server")
         .args(["-H", "127.0.0.1", "-p", &port.to_string()])

@@ -1,5 +1,12 @@
 //! What a recipe does in the sandbox cannot reach the machine.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use spot::Host;
+use spot::sandbox::{Options, Sandbox};
+use spot::ui::Recorder;
+
 use crate::spot::Spot;
 
 #[test]
@@ -45,4 +52,57 @@ fn a_second_run_in_one_sandbox_waits_and_then_gives_up() {
     first.kill().unwrap();
     first.wait().unwrap();
     spot.sandbox(&["list"]).expect(0);
+}
+
+/// Reads the two paths of the metadata service that tell of an interruption, on every instance.
+const WATCH: &str = r#"
+let probe = `
+at=\${AWS_EC2_METADATA_SERVICE_ENDPOINT#http://}
+ask() {
+    exec 3<>"/dev/tcp/\${at%:*}/\${at#*:}" && printf '%s\r\n' "$1 $2 HTTP/1.1" "Host: x" "$3" "" >&3 && cat <&3
+}
+token=$(ask PUT /latest/api/token 'X-aws-ec2-metadata-token-ttl-seconds: 60' | tail -n 1)
+for path in spot/instance-action events/recommendations/rebalance; do
+    ask GET "/latest/meta-data/$path" "X-aws-ec2-metadata-token: $token" | tail -n 1; echo
+done
+`;
+let hosts = fleet::reach(state::instances());
+ssh::run(hosts[0], "exec bash -s", #{ stdin: probe }).stdout
+"#;
+
+#[test]
+fn an_interruption_is_seen_on_the_host_and_in_the_cloud() {
+    let spot = Spot::new();
+    let options = Options { boot_time: Duration::ZERO, record_calls: true, ..Options::default() };
+    let sandbox = Sandbox::start_with(spot.folder(), options).unwrap();
+    let run = |text: &str| {
+        let path = spot.write("recipes/part.rhai", text);
+        let host = Host::builder()
+            .project(spot.folder())
+            .sandbox(&sandbox)
+            .ui(Arc::new(Recorder::default()))
+            .build()
+            .unwrap();
+        host.run(&path.to_string_lossy(), []).unwrap().value
+    };
+    let id = run("let project = config::load();\n\
+        let plan = fleet::prepare(project, #{ count: 1, regions: [\"us-west-2\"], types: [\"t3.micro\"], market: \"spot\", max_price: 0.0 }, aws::identity());\n\
+        fleet::launch(plan)[0].id");
+    let id = id.as_str().unwrap();
+    let quiet = run(WATCH);
+    assert!(!quiet.as_str().unwrap().contains("terminate"), "{quiet}");
+    sandbox.interrupt(id, true, Some(Duration::from_secs(3600))).unwrap();
+    let told = run(WATCH);
+    let told = told.as_str().unwrap();
+    assert!(
+        told.contains(r#"{"action":"terminate","time":"#) && told.contains(r#"{"noticeTime":"#),
+        "{told}"
+    );
+    assert!(sandbox.interrupt("i-0123456789abcdef0", false, None).is_err());
+    let calls = sandbox.calls();
+    let launch = calls.iter().find(|call| {
+        call.parameters.contains_key("TargetCapacitySpecification.TotalTargetCapacity")
+            || call.action == "RunInstances"
+    });
+    assert!(launch.is_some_and(|call| call.status == 200 && call.end_ms >= call.start_ms), "{calls:?}");
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use crate::error::{Error, Kind, Result};
-use crate::host::{Host, HostBuilder};
+use crate::host::{Host, HostBuilder, Mode};
 use crate::sandbox::{self, Sandbox};
 use crate::script::Library;
 use crate::ui::{self, Event, Level, Ui};
@@ -48,6 +48,15 @@ pub(super) struct Options {
     #[arg(short, long, env = "SPOT_YES", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue, global = true)]
     pub yes: bool,
 
+    /// Say what would be done, with every call and its parameters, and change nothing; with
+    /// `=permissions`, also ask EC2 whether each call would be permitted
+    #[arg(long, value_name = "WHAT", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "plan", global = true)]
+    pub dry_run: Option<DryRun>,
+
+    /// Refuse everything that would change the cloud, hosts, files or the state
+    #[arg(long, env = "SPOT_READ_ONLY", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue, conflicts_with = "dry_run", global = true)]
+    pub read_only: bool,
+
     /// Type this word where a recipe asks for it, such as the account's id; may be repeated
     #[arg(long, value_name = "WORD", global = true)]
     pub answer: Vec<String>,
@@ -86,7 +95,25 @@ pub(super) enum When {
     Never,
 }
 
+/// What `--dry-run` shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum DryRun {
+    /// The calls that would be made
+    Plan,
+    /// Also whether each would be permitted
+    Permissions,
+}
+
 impl Options {
+    /// What becomes of calls that change something.
+    pub fn mode(&self) -> Mode {
+        match (self.dry_run, self.read_only) {
+            (Some(what), _) => Mode::Plan { permissions: what == DryRun::Permissions },
+            (None, true) => Mode::ReadOnly,
+            (None, false) => Mode::Act,
+        }
+    }
+
     /// The terminal that the options describe.
     pub fn open_ui(&self) -> Arc<dyn Ui> {
         ui::open(&ui::Options {
@@ -152,8 +179,11 @@ impl Options {
 
     /// The host that the options describe.
     pub fn host(&self, ui: Arc<dyn Ui>, sandbox: Option<&Sandbox>) -> Result<HostBuilder> {
-        let mut builder =
-            Host::builder().project(self.project()?).ui(ui).lock_wait(Duration::from_secs(self.lock_timeout));
+        let mut builder = Host::builder()
+            .project(self.project()?)
+            .ui(ui)
+            .mode(self.mode())
+            .lock_wait(Duration::from_secs(self.lock_timeout));
         if let Some(file) = &self.config {
             builder = builder.config(file);
         }

@@ -27,6 +27,7 @@ pub(super) fn split(command: &Command, words: &[String]) -> (Vec<String>, Vec<St
         };
         ours.push(word.clone());
         if argument.get_action().takes_values()
+            && !argument.is_require_equals_set()
             && !inline
             && let Some(value) = words.next()
         {

@@ -187,6 +187,10 @@ pub fn hint(code: &str, action: &str, region: &str) -> Option<String> {
                 .to_owned()
         }
         "OptInRequired" => format!("enable the region: `aws account enable-region --region-name {region}`"),
+        crate::cloud::plan::READ_ONLY => {
+            "run it without --read-only to allow changes, or with --dry-run to see what it would do"
+                .to_owned()
+        }
         "MaxSpotInstanceCountExceeded" => quota_hint("ec2", "L-34B43A08", region),
         "VcpuLimitExceeded" | "InstanceLimitExceeded" => {
             format!(

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::ImageCache;
 use crate::retry::Retry;
 
 /// Where the cloud is and who calls. What is not given here comes from the usual chain: environment,
@@ -65,6 +66,8 @@ pub struct Settings {
     pub visibility: Duration,
     /// Whether calls are held back so that they stay below EC2's documented request limits.
     pub rate_limits: bool,
+    /// Where images that were looked up are kept; nowhere when absent.
+    pub images: Option<ImageCache>,
 }
 
 impl Default for Settings {
@@ -77,6 +80,7 @@ impl Default for Settings {
             dependency_timeout: Duration::from_secs(120),
             visibility: Duration::from_secs(5),
             rate_limits: true,
+            images: None,
         }
     }
 }

@@ -11,6 +11,8 @@ pub struct ImageQuery {
     pub source: ImageSource,
     /// The architecture it must be for.
     pub architecture: Architecture,
+    /// Whether an answer that was kept from an earlier look does not do.
+    pub refresh: bool,
 }
 
 /// How an image is named.
@@ -21,6 +23,10 @@ pub enum ImageSource {
     Auto,
     /// An image id, such as `ami-0abc…`.
     Id(String),
+    /// The image that a public SSM parameter names, such as
+    /// `/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64`. `{arch}` in the path
+    /// stands for the architecture: `x86_64` or `arm64`; `{deb}` for `amd64` or `arm64`.
+    Parameter(String),
     /// The newest image whose name fits a pattern (`*` and `?`).
     Name {
         /// The pattern.
@@ -32,14 +38,33 @@ pub enum ImageSource {
 }
 
 impl ImageQuery {
-    /// A query as the configuration writes it: `auto`, an image id, or a name pattern.
+    /// A query as the configuration writes it: `auto`, an image id, the path of an SSM parameter (with
+    /// or without `ssm:` before it), or a name pattern.
     pub fn parse(text: &str, architecture: Architecture) -> Self {
         let source = match text.trim() {
             "" | "auto" => ImageSource::Auto,
             id if id.starts_with("ami-") => ImageSource::Id(id.to_owned()),
+            path if path.starts_with("ssm:") || path.starts_with("/aws/service/") => {
+                ImageSource::Parameter(path.trim_start_matches("ssm:").to_owned())
+            }
             pattern => ImageSource::Name { pattern: pattern.to_owned(), owner: None },
         };
-        ImageQuery { source, architecture }
+        ImageQuery { source, architecture, refresh: false }
+    }
+
+    /// The same query, which looks again whatever is known.
+    #[must_use]
+    pub fn refreshed(self, refresh: bool) -> Self {
+        ImageQuery { refresh, ..self }
+    }
+
+    /// Whether the answer is the same for every account, so that it can be kept.
+    pub fn is_public(&self) -> bool {
+        match &self.source {
+            ImageSource::Auto | ImageSource::Parameter(_) => true,
+            ImageSource::Name { owner, .. } => owner.as_deref().is_some_and(|owner| owner != "self"),
+            ImageSource::Id(_) => false,
+        }
     }
 }
 
@@ -65,6 +90,8 @@ pub struct Image {
     pub root_device: Option<String>,
     /// The smallest root volume it fits on, in GiB.
     pub minimum_disk_gb: Option<i32>,
+    /// When it was looked up, when that was in an earlier run (RFC 3339).
+    pub known_since: Option<String>,
 }
 
 /// The release that the name of an Ubuntu image states.

@@ -8,6 +8,7 @@
 //! | [`metadata`] | what an instance's metadata say of its end |
 //! | `record.rs` | [`Record`], the journal as the cloud sees it |
 //! | `tags.rs` | the tags that are written and searched, [`tags::Owner`] |
+//! | `plan.rs` | calls that change something, made, refused or planned; placeholders |
 //! | `codes.rs` | what each error code means, and what to do about it |
 //! | `endpoint.rs` | which cloud, as whom, how patiently |
 //! | `place.rs` `image.rs` `network.rs` `cidr.rs` `launch.rs` `instance.rs` | requests and answers |
@@ -22,6 +23,7 @@ pub mod codes;
 pub mod ec2;
 mod endpoint;
 mod image;
+mod image_cache;
 mod instance;
 mod interruption;
 mod launch;
@@ -29,6 +31,7 @@ mod market;
 pub mod metadata;
 mod network;
 mod place;
+pub mod plan;
 mod quota;
 mod record;
 mod refusals;
@@ -44,6 +47,7 @@ use async_trait::async_trait;
 pub use cidr::Cidr;
 pub use endpoint::{Endpoint, Keys, Settings};
 pub use image::{Image, ImageQuery, ImageSource, UbuntuRelease};
+pub use image_cache::ImageCache;
 pub use instance::{Instance, InstanceFilter, InstanceState, Market, Outcome, Termination, Until};
 pub use interruption::{Interruption, SpotStatus};
 pub use launch::{

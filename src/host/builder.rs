@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Failure, Host};
+use crate::cloud::plan::{Mode, Observer};
 use crate::cloud::{Cloud, Endpoint, Keys};
 use crate::error::Error;
-use crate::native::{Context, Place};
+use crate::native::{Context, Place, Planning};
 use crate::sandbox::Sandbox;
 use crate::ui::{Silent, Ui};
 
@@ -24,6 +25,8 @@ pub struct HostBuilder {
     allowed: Vec<PathBuf>,
     lock_wait: Option<Duration>,
     cloud: Option<Arc<dyn Cloud>>,
+    mode: Mode,
+    observer: Option<Observer>,
 }
 
 impl HostBuilder {
@@ -66,6 +69,13 @@ impl HostBuilder {
     #[must_use]
     pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
         self.endpoint.url = Some(url.into());
+        self
+    }
+
+    /// Where the cloud is and who calls, in place of what the other methods and the environment say.
+    #[must_use]
+    pub fn endpoint(mut self, endpoint: Endpoint) -> Self {
+        self.endpoint = endpoint;
         self
     }
 
@@ -112,6 +122,23 @@ impl HostBuilder {
         self
     }
 
+    /// What becomes of calls that change something: made (unless said otherwise), refused, or planned.
+    ///
+    /// A plan changes nothing: what a recipe would do is told in [`Event`](crate::ui::Event)s, the
+    /// state is a copy that is thrown away, and the recipe goes on with placeholders.
+    #[must_use]
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Who is told of every call that changes something in EC2, before it is made or in its place.
+    #[must_use]
+    pub fn observer(mut self, observer: Observer) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
     /// Makes the host. Nothing is connected and nothing is written yet.
     ///
     /// # Errors
@@ -125,8 +152,16 @@ impl HostBuilder {
         if !project.is_dir() {
             return Err(Error::usage(format!("there is no project folder {}", project.display())).into());
         }
+        if self.mode.is_plan() && self.cloud.is_some() {
+            return Err(
+                Error::usage("a cloud of one's own cannot be planned: calls are seen in EC2 only").into()
+            );
+        }
+        let state = self.state.unwrap_or_else(|| project.clone());
+        let (planning, state) = Planning::new(self.mode, self.observer, &state)?;
         let place = Place {
-            state: self.state.unwrap_or_else(|| project.clone()),
+            state,
+            planning: Arc::new(planning),
             project,
             config: self.config,
             endpoint: self.endpoint,

@@ -4,7 +4,7 @@ use rhai::{AST, Dynamic, Engine, EvalAltResult, Module, Scope};
 use serde_json::Value;
 
 use super::failure::Failure;
-use crate::native::{Context, register};
+use crate::native::{Context, register, watch_unknowns};
 use crate::script::ProjectModules;
 use crate::ui::{Event, Level};
 
@@ -46,6 +46,9 @@ pub(crate) fn build(context: &Context) -> Result<(Engine, Vec<Loaded>), Failure>
         debugger.message(Level::Debug, format!("{}{text}", place.unwrap_or_default()));
     });
 
+    if context.is_plan() {
+        watch_unknowns(&mut engine);
+    }
     register(&mut engine);
     let modules = register_stdlib(&mut engine, context)?;
     // Only now is everything there that an imported module may call.

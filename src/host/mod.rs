@@ -12,6 +12,7 @@ use std::time::Instant;
 use rhai::{AST, Dynamic, Engine, EvalAltResult, Scope};
 use serde_json::Value;
 
+pub use crate::cloud::plan::Mode;
 pub use builder::HostBuilder;
 pub use failure::{Details, Failure};
 pub use reference::{Function, Reference};
@@ -129,7 +130,11 @@ impl Host {
             origin: script.origin.to_string(),
             spot_version: env!("CARGO_PKG_VERSION").to_owned(),
         });
+        self.context.planning().begin();
         let mut result = self.execute(&script, given, false).map(|(value, _)| value);
+        if self.context.is_plan() {
+            result = self.end_plan(result);
+        }
         if let Err(error) = self.context.settle() {
             result = result.and(Err(error.into()));
         }
@@ -149,6 +154,22 @@ impl Host {
         });
         let value = to_json(&result?);
         Ok(Outcome { value, seconds, timeline })
+    }
+
+    /// Shows the plan as a whole. A plan of calls that are not permitted is a failure.
+    fn end_plan(
+        &self,
+        result: std::result::Result<Dynamic, Failure>,
+    ) -> std::result::Result<Dynamic, Failure> {
+        let (event, refused) = self.context.planning().ended(result.is_ok(), self.context.hourly());
+        self.context.emit(event);
+        match (result, refused) {
+            (Ok(_), 1..) => Err(Error::aws(format!("{refused} of the planned calls are not permitted"))
+                .with_code("UnauthorizedOperation")
+                .with_hint("ask for the permissions of the actions marked above")
+                .into()),
+            (result, _) => result,
+        }
     }
 
     /// What a recipe is for and which arguments it takes. The recipe runs up to its `args(#{…})`.
@@ -282,6 +303,9 @@ impl Host {
 
     /// Notes what a failed run leaves behind.
     fn find_remaining(&self, failure: &mut Failure) {
+        if self.context.is_plan() {
+            return;
+        }
         let launched = self.context.launched();
         let Ok(document) = self.context.document() else { return };
         failure.remaining = launched.into_iter().filter(|id| document.instance(id).is_some()).collect();

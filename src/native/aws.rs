@@ -98,8 +98,10 @@ pub mod aws {
 
     /// The newest image that fits: `id`, `name`, `architecture`, `region`.
     ///
-    /// Options: `region`, `image` ("auto" for the newest Ubuntu LTS, an id, or a name pattern),
-    /// `architecture` ("x86_64" or "arm64").
+    /// Options: `region`, `image` ("auto" for the newest Ubuntu LTS, an id, a name pattern, or the path
+    /// of a public SSM parameter, in which `{arch}` stands for `x86_64` or `arm64` and `{deb}` for
+    /// `amd64` or `arm64`), `architecture` ("x86_64" or "arm64"), `refresh` (look again: public answers
+    /// are kept for a day, and have `known_since` then).
     ///
     /// ```rhai
     /// print(aws::find_image(#{ region: "us-west-2" }).name);
@@ -110,7 +112,8 @@ pub mod aws {
             each_region(spot, "aws::find_image", options, |options| {
                 let region: String = options.required("region")?;
                 let architecture: Architecture = options.or("architecture", "x86_64".to_owned())?.parse()?;
-                let query = ImageQuery::parse(&options.or("image", "auto".to_owned())?, architecture);
+                let query = ImageQuery::parse(&options.or("image", "auto".to_owned())?, architecture)
+                    .refreshed(options.or("refresh", false)?);
                 let cloud = spot.cloud()?;
                 Ok(async move { cloud.find_image(&region, &query).await })
             })
@@ -500,6 +503,8 @@ fn instance_filter(options: &mut Options, project: Option<&str>) -> Result<Optio
 }
 
 fn wait_until(spot: &Context, instances: &Array, until: &str, timeout: Duration) -> Result<Vec<Dynamic>> {
+    // In a plan one look has to do: what was planned has come true already.
+    let timeout = if spot.is_plan() { Duration::ZERO } else { timeout };
     let words = Until::WORDS.map(|(word, _)| word);
     let Some((_, until)) = Until::WORDS.into_iter().find(|(word, _)| *word == until) else {
         let wanted = words.map(|word| format!("\"{word}\"")).join(", ");

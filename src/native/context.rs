@@ -12,8 +12,10 @@ use std::time::{Duration, Instant};
 
 use rhai::{AST, Engine, Map, NativeCallContext, ParseError};
 
+use super::planning::Planning;
 use super::runtime::{self, Runtime};
-use crate::cloud::{Cloud, Endpoint, Settings as CloudSettings, ec2};
+use crate::cloud::plan::read_only;
+use crate::cloud::{Cloud, Endpoint, ImageCache, Settings as CloudSettings, ec2};
 use crate::config::{self, Config};
 use crate::error::{Error, Result, nearest};
 use crate::script::{Argument, Check, Given, Library, Script};
@@ -36,6 +38,8 @@ pub(crate) struct Place {
     pub lock_wait: Option<Duration>,
     pub user: Option<PathBuf>,
     pub cloud: Option<Arc<dyn Cloud>>,
+    /// What the run may change.
+    pub planning: Arc<Planning>,
 }
 
 /// The state of one run, and of the runs that it starts with `run`.
@@ -191,8 +195,12 @@ impl Context {
         let settings = self.cloud_settings();
         let cancel = self.0.runtime.cancellation();
         let mut slot = lock(&self.0.cloud);
-        let cloud = slot
-            .get_or_insert_with(|| Arc::new(ec2::Ec2::new(self.0.place.endpoint.clone(), settings, cancel)));
+        let cloud = slot.get_or_insert_with(|| {
+            let planning = self.planning();
+            let observer = planning.observer(&self.0.ui);
+            let endpoint = self.0.place.endpoint.clone();
+            Arc::new(ec2::Ec2::watched(endpoint, settings, cancel, planning.mode(), observer))
+        });
         Ok(Arc::clone(cloud))
     }
 
@@ -205,7 +213,53 @@ impl Context {
         settings.read_timeout = Duration::from_secs(patience.read_timeout);
         settings.retry.attempts = patience.attempts;
         settings.retry.deadline = Duration::from_secs(patience.retry_timeout);
+        if !self.is_plan() {
+            settings.images = self.private_folder().ok().map(|folder| ImageCache::in_folder(&folder));
+        }
+        if self.is_plan() {
+            // What is planned shows at once, and nothing is worth waiting for.
+            settings.visibility = Duration::ZERO;
+            settings.dependency_timeout = Duration::ZERO;
+        }
         settings
+    }
+
+    /// What this run may change, and what it would have.
+    pub fn planning(&self) -> &Arc<Planning> {
+        &self.0.place.planning
+    }
+
+    /// Whether this run only says what it would do.
+    pub fn is_plan(&self) -> bool {
+        self.planning().mode().is_plan()
+    }
+
+    /// Whether something that changes something is to be done; in a plan it is noted instead.
+    ///
+    /// # Errors
+    /// `ReadOnly` in a run that may only read.
+    pub fn may(&self, namespace: &str, text: impl FnOnce() -> String, hosts: Vec<String>) -> Result<bool> {
+        self.act()?;
+        self.planning().may(self.0.ui.as_ref(), namespace, text, hosts)
+    }
+
+    /// Refuses a change of the state in a run that may only read; a plan changes its copy.
+    ///
+    /// # Errors
+    /// `ReadOnly`, naming `function`.
+    pub fn may_keep(&self, function: &str) -> Result<()> {
+        match self.planning().mode() {
+            crate::cloud::plan::Mode::ReadOnly => Err(read_only(function)),
+            _ => Ok(()),
+        }
+    }
+
+    /// US dollars an hour of the instances that this run has launched, or would; as far as known.
+    pub fn hourly(&self) -> Option<f64> {
+        let document = self.document().ok()?;
+        let launched = self.launched();
+        let prices = launched.iter().filter_map(|id| document.instance(id)?.price);
+        prices.fold(None, |sum, price| Some(sum.unwrap_or(0.0) + price))
     }
 
     /// Lets a session go on after an interrupt: what was cancelled is made anew when it is needed.
@@ -300,6 +354,12 @@ impl Context {
         Ok(writer)
     }
 
+    /// Gives up the right to change the state until the next change; returns whether it was held.
+    pub fn release_writer(&self) -> bool {
+        let writer = lock(&self.0.writer).take();
+        writer.is_some()
+    }
+
     /// Refuses to act while only a recipe's declaration is wanted.
     pub fn act(&self) -> Result<()> {
         if lock(&self.0.run).describe {
@@ -326,6 +386,16 @@ impl Context {
         Err(Error::script(format!("`{path}` is outside the project folder {}", self.project().display()))
             .with_code("PathNotAllowed")
             .with_hint(format!("run with --allow {} to permit it", parent_text(&real))))
+    }
+
+    /// A path as people call it: from the project's folder, if it is there.
+    pub fn local_name(&self, path: &Path) -> String {
+        let root = self.project().canonicalize().unwrap_or_else(|_| self.project().to_owned());
+        path.strip_prefix(&root)
+            .or_else(|_| path.strip_prefix(self.project()))
+            .unwrap_or(path)
+            .display()
+            .to_string()
     }
 
     /// Compiles a script so that its errors can name and show their line.

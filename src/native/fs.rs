@@ -19,7 +19,11 @@ pub mod fs {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn exists(call: NativeCallContext, path: &str) -> Answer {
-        answer(&call, |spot| Ok(spot.local_path(path)?.exists()))
+        answer(&call, |spot| {
+            let path = spot.local_path(path)?;
+            let planned = || spot.planning().file(&path).is_some() || spot.planning().has_below(&path);
+            Ok(path.exists() || planned())
+        })
     }
 
     /// Whether a path is a folder.
@@ -29,7 +33,10 @@ pub mod fs {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn is_folder(call: NativeCallContext, path: &str) -> Answer {
-        answer(&call, |spot| Ok(spot.local_path(path)?.is_dir()))
+        answer(&call, |spot| {
+            let path = spot.local_path(path)?;
+            Ok(path.is_dir() || spot.planning().has_below(&path))
+        })
     }
 
     /// The text of a file; it must be UTF-8 and at most 16 MiB.
@@ -42,6 +49,9 @@ pub mod fs {
     pub fn read(call: NativeCallContext, path: &str) -> Answer {
         answer(&call, |spot| {
             let path = spot.local_path(path)?;
+            if let Some(text) = spot.planning().file(&path) {
+                return Ok(text);
+            }
             let size = std::fs::metadata(&path).map_err(|error| wrap(&path, "read", error))?.len();
             if size > 16 << 20 {
                 return Err(Error::script(format!(
@@ -72,9 +82,13 @@ pub mod fs {
     pub fn make_folder(call: NativeCallContext, path: &str) -> Answer {
         answer(&call, |spot| {
             spot.act()?;
+            let name = path;
             let path = spot.local_path(path)?;
             if path.is_dir() {
                 return Ok(false);
+            }
+            if !spot.may("fs", || format!("make the folder {name}"), Vec::new())? {
+                return Ok(true);
             }
             std::fs::create_dir_all(&path).map_err(|error| wrap(&path, "made", error))?;
             Ok(true)
@@ -91,12 +105,20 @@ pub mod fs {
     pub fn make_executable(call: NativeCallContext, path: &str) -> Answer {
         answer(&call, |spot| {
             use std::os::unix::fs::PermissionsExt;
+            let name = path;
             spot.act()?;
             let path = spot.local_path(path)?;
+            let make = || spot.may("fs", || format!("make {name} executable"), Vec::new());
+            if spot.planning().file(&path).is_some() {
+                return Ok(!make()?);
+            }
             let mode =
                 std::fs::metadata(&path).map_err(|error| wrap(&path, "read", error))?.permissions().mode();
             if mode & 0o111 == 0o111 {
                 return Ok(false);
+            }
+            if !make()? {
+                return Ok(true);
             }
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode | 0o111))
                 .map_err(|error| wrap(&path, "made executable", error))?;
@@ -131,9 +153,17 @@ fn wrap(path: &Path, doing: &str, error: std::io::Error) -> Error {
 
 fn write_file(spot: &Context, path: &str, text: &str) -> Result<bool> {
     spot.act()?;
+    let name = path;
     let path = spot.local_path(path)?;
+    if spot.planning().file(&path).is_some_and(|before| before == text) {
+        return Ok(false);
+    }
     if std::fs::read(&path).is_ok_and(|before| before == text.as_bytes()) {
         return Ok(false);
+    }
+    if !spot.may("fs", || format!("write {name} ({} bytes)", text.len()), Vec::new())? {
+        spot.planning().write(path, text);
+        return Ok(true);
     }
     let folder = path.parent().unwrap_or(&path);
     std::fs::create_dir_all(folder).map_err(|error| wrap(folder, "made", error))?;

@@ -12,6 +12,7 @@ mod interruption;
 mod market;
 mod network;
 mod options;
+mod planning;
 mod prelude;
 mod recipe;
 mod record;
@@ -24,12 +25,15 @@ mod table;
 mod target;
 mod thrown;
 mod ui;
+mod unknown;
 
 use rhai::{Engine, Module, Shared, exported_module};
 
 pub(crate) use context::{Context, Place};
+pub(crate) use planning::Planning;
 pub(crate) use recipe::error_of;
 pub(crate) use thrown::to_json;
+pub(crate) use unknown::watch as watch_unknowns;
 
 /// Names and modules of all namespaces, in the order of the reference.
 pub(crate) fn namespaces() -> Vec<(&'static str, Shared<Module>)> {

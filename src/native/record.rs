@@ -101,6 +101,7 @@ pub(crate) fn from_cloud(instance: &CloudInstance) -> Result<Instance> {
 
 impl cloud::Record for Journal {
     fn started(&self, intent: cloud::Intent) -> Result<cloud::IntentId> {
+        self.context.may_keep(&format!("{} in {}", intent.action, intent.region))?;
         let part = intent.action.starts_with("Create").then(|| Part {
             region: intent.region.clone(),
             vpc: intent.parameters.get("vpc").and_then(Value::as_str).map(str::to_owned),

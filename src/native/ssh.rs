@@ -3,8 +3,9 @@
 use crate::error::{Error, Result};
 use crate::native::Context;
 use crate::native::options::Options;
-use crate::native::target::{CONCURRENCY, Host, each, row};
+use crate::native::target::{Assumed, CONCURRENCY, Doing, Host, each, row};
 use crate::native::thrown::{Answer, answer};
+use crate::native::unknown::ASSUMED;
 use crate::ssh::{Command, Output, Settings, Ssh, Stream, Transfer, Upload, quote};
 use crate::ui::{self, Event, Unit};
 use rhai::Map;
@@ -67,6 +68,7 @@ pub mod ssh {
         struct Waited {
             seconds: f64,
         }
+        impl Assumed for Waited {}
         answer(&call, |spot| {
             let default = Duration::from_secs(spot.config()?.ssh.wait_timeout);
             let mut options = Options::new("ssh::wait", options);
@@ -75,7 +77,7 @@ pub mod ssh {
             options.finish()?;
             let spot = spot.clone();
             let show = spot.clone();
-            each(&spot, &hosts, concurrency, move |ssh, host| {
+            each(&spot, Doing::looks(), &hosts, concurrency, move |ssh, host| {
                 let show = show.clone();
                 async move {
                     show.emit(row(&host.map, "connecting", None, false));
@@ -123,11 +125,12 @@ pub mod ssh {
     #[rhai_fn(name = "run", return_raw)]
     pub fn run_with_options(call: NativeCallContext, hosts: Dynamic, command: &str, options: Map) -> Answer {
         answer(&call, |spot| {
+            let doing = Doing::changes(format!("run `{command}`"));
             let running = running("ssh::run", command, options)?;
             let show = spot.clone();
             let Running { command, concurrency, quiet, .. } = running;
             let command = Arc::new(command);
-            each(spot, &hosts, concurrency, move |ssh, host| {
+            each(spot, doing, &hosts, concurrency, move |ssh, host| {
                 let (show, command) = (show.clone(), Arc::clone(&command));
                 async move {
                     ssh.run(&host.target, &command, lines(&show, &host, quiet).as_ref()).await.map(Ran::from)
@@ -169,7 +172,8 @@ pub mod ssh {
             let (command, arguments) = (Arc::new(command), Arc::new(arguments));
             let show = spot.clone();
             let name = local.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            each(spot, &hosts, concurrency, move |ssh, host| {
+            let doing = Doing::changes(format!("run the script {}", spot.local_name(&local)));
+            each(spot, doing, &hosts, concurrency, move |ssh, host| {
                 let (show, content) = (show.clone(), Arc::clone(&content));
                 let (command, arguments) = (Arc::clone(&command), Arc::clone(&arguments));
                 let name = name.clone();
@@ -227,11 +231,12 @@ pub mod ssh {
             let concurrency = options.or("concurrency", CONCURRENCY)?;
             options.finish()?;
             let remote = Arc::new(remote.to_owned());
-            let shown = path.strip_prefix(spot.project()).unwrap_or(&path).display().to_string();
+            let shown = spot.local_name(&path);
             let progress = Arc::new(Progress::new(spot, format!("upload {shown}")));
             let show = spot.clone();
             let bar = Arc::clone(&progress);
-            let result = each(spot, &hosts, concurrency, move |ssh, host| {
+            let doing = Doing::changes(format!("upload {shown} -> {remote}"));
+            let result = each(spot, doing, &hosts, concurrency, move |ssh, host| {
                 let (path, remote, upload, bar) =
                     (Arc::clone(&path), Arc::clone(&remote), Arc::clone(&upload), Arc::clone(&bar));
                 let show = show.clone();
@@ -260,7 +265,8 @@ pub mod ssh {
         answer(&call, |spot| {
             let path = spot.local_path(local)?;
             let remote = remote.to_owned();
-            each(spot, &Dynamic::from_map(host), 1, move |ssh, host| {
+            let doing = Doing::changes(format!("download {remote} -> {local}"));
+            each(spot, doing, &Dynamic::from_map(host), 1, move |ssh, host| {
                 let (path, remote) = (path.clone(), remote.clone());
                 async move { ssh.download(&host.target, &remote, &path, &unseen).await.map(Transferred::from) }
             })
@@ -278,9 +284,14 @@ pub mod ssh {
         struct Read {
             text: String,
         }
+        impl Assumed for Read {
+            fn assumed() -> Self {
+                Read { text: ASSUMED.to_owned() }
+            }
+        }
         answer(&call, |spot| {
             let remote = remote.to_owned();
-            each(spot, &hosts, CONCURRENCY, move |ssh, host| {
+            each(spot, Doing::looks(), &hosts, CONCURRENCY, move |ssh, host| {
                 let remote = remote.clone();
                 async move {
                     let bytes = ssh.read(&host.target, &remote, 1 << 20).await?;
@@ -301,9 +312,15 @@ pub mod ssh {
         struct Written {
             changed: bool,
         }
+        impl Assumed for Written {
+            fn assumed() -> Self {
+                Written { changed: true }
+            }
+        }
         answer(&call, |spot| {
             let (remote, text) = (remote.to_owned(), Arc::new(text.to_owned()));
-            each(spot, &hosts, CONCURRENCY, move |ssh, host| {
+            let doing = Doing::changes(format!("write {remote} ({} bytes)", text.len()));
+            each(spot, doing, &hosts, CONCURRENCY, move |ssh, host| {
                 let (remote, text) = (remote.clone(), Arc::clone(&text));
                 async move {
                     let changed = ssh.write(&host.target, &remote, text.as_bytes(), None, false).await?;
@@ -324,9 +341,10 @@ pub mod ssh {
         struct Exists {
             exists: bool,
         }
+        impl Assumed for Exists {}
         answer(&call, |spot| {
             let remote = remote.to_owned();
-            each(spot, &hosts, CONCURRENCY, move |ssh, host| {
+            each(spot, Doing::looks(), &hosts, CONCURRENCY, move |ssh, host| {
                 let remote = remote.clone();
                 async move { Ok(Exists { exists: ssh.exists(&host.target, &remote).await? }) }
             })
@@ -341,6 +359,7 @@ pub mod ssh {
     #[rhai_fn(return_raw)]
     pub fn forget(call: NativeCallContext, id: &str) -> Answer {
         answer(&call, |spot| {
+            spot.may_keep("ssh::forget")?;
             // Needs neither a key nor a valid configuration: destroying must work without both.
             let settings =
                 Settings { known_hosts: spot.private_folder()?.join("known_hosts"), ..Settings::default() };
@@ -360,6 +379,12 @@ struct Ran {
     truncated: u64,
     seconds: f64,
     error: Option<Ended>,
+}
+
+impl Assumed for Ran {
+    fn assumed() -> Self {
+        Ran { status: Some(0), stdout: ASSUMED.to_owned(), ..Ran::default() }
+    }
 }
 
 /// A command that ended otherwise than with status 0, in the shape of an error.
@@ -512,6 +537,12 @@ struct Transferred {
     unchanged: u64,
     skipped: Vec<String>,
     seconds: f64,
+}
+
+impl Assumed for Transferred {
+    fn assumed() -> Self {
+        Transferred { changed: true, ..Transferred::default() }
+    }
 }
 
 impl From<Transfer> for Transferred {

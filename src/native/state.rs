@@ -63,6 +63,18 @@ pub mod state {
         answer(&call, |spot| spot.writer().map(drop))
     }
 
+    /// Gives up the right to change the project's state until the next change, so that a recipe that
+    /// runs for long keeps no other one waiting. Returns whether it was held.
+    ///
+    /// ```rhai
+    /// state::lock();
+    /// print(state::unlock());
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn unlock(call: NativeCallContext) -> Answer {
+        answer(&call, |spot| Ok(spot.release_writer()))
+    }
+
     /// All instances of the project, oldest first.
     ///
     /// ```rhai
@@ -102,6 +114,7 @@ pub mod state {
     #[rhai_fn(return_raw)]
     pub fn update(call: NativeCallContext, instance: Dynamic, fields: Map) -> Answer {
         answer(&call, |spot| {
+            spot.may_keep("state::update")?;
             let id = id_of(&instance)?;
             let fields = fields.iter().map(|(key, value)| (key.to_string(), to_json(value))).collect();
             spot.writer()?.update(&id, fields)
@@ -116,7 +129,10 @@ pub mod state {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn remove(call: NativeCallContext, instance: Dynamic) -> Answer {
-        answer(&call, |spot| spot.writer()?.remove(&id_of(&instance)?))
+        answer(&call, |spot| {
+            spot.may_keep("state::remove")?;
+            spot.writer()?.remove(&id_of(&instance)?)
+        })
     }
 
     /// A value that the project keeps under a name, or `()`.
@@ -137,7 +153,10 @@ pub mod state {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn set(call: NativeCallContext, key: &str, value: Dynamic) -> Answer {
-        answer(&call, |spot| spot.writer()?.set(key, to_json(&value)))
+        answer(&call, |spot| {
+            spot.may_keep("state::set")?;
+            spot.writer()?.set(key, to_json(&value))
+        })
     }
 
     /// The networks that the project uses: `region`, `vpc_id`, `subnet_ids`, `security_group_id`,
@@ -163,6 +182,7 @@ pub mod state {
     #[rhai_fn(return_raw)]
     pub fn remove_networks(call: NativeCallContext, region: &str) -> Answer {
         answer(&call, |spot| {
+            spot.may_keep("state::remove_networks")?;
             let writer = spot.writer()?;
             let mut removed = false;
             for network in spot.document()?.networks().iter().filter(|network| network.region == region) {

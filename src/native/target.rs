@@ -1,5 +1,6 @@
 //! From script values to hosts: what `ssh::` functions take, and the rows of the live view.
 
+use std::collections::HashSet;
 use std::future::Future;
 
 use futures::stream::StreamExt;
@@ -8,6 +9,7 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::thrown::{error_value, to_value};
+use crate::cloud::plan::placeholder;
 use crate::config::Address;
 use crate::error::{Error, Kind, Result};
 use crate::ssh::{Ssh, Target};
@@ -86,13 +88,46 @@ pub(crate) fn row(map: &Map, phase: &str, detail: Option<String>, failed: bool) 
     }
 }
 
-/// Runs `work` for one host, or for each of a list at once; results keep the order of the list.
+/// What is to be done on hosts, for plans and for runs that may only read.
+pub(crate) struct Doing {
+    /// In words; nothing for what changes nothing.
+    change: Option<String>,
+}
+
+impl Doing {
+    /// Something that only looks.
+    pub fn looks() -> Self {
+        Doing { change: None }
+    }
+
+    /// Something that may change the hosts, in words such as "run `uptime`".
+    pub fn changes(text: impl Into<String>) -> Self {
+        Doing { change: Some(text.into()) }
+    }
+}
+
+/// A result that a plan assumes in place of the real one.
+pub(crate) trait Assumed: Default {
+    /// What a success would bring.
+    fn assumed() -> Self {
+        Self::default()
+    }
+}
+
+/// Runs `work` for one host, or for each of a list at once; results keep the order of the list. In a
+/// plan nothing is done on hosts that do not exist, and nothing that changes something on any.
 ///
 /// A list never throws: each result has `ok`, `id`, `host` and `error`, so that no failure hides
 /// another, and the fields of a success with empty values. A single host throws what went wrong.
-pub(crate) fn each<T, F, W>(spot: &Context, hosts: &Dynamic, concurrency: usize, work: W) -> Result<Dynamic>
+pub(crate) fn each<T, F, W>(
+    spot: &Context,
+    doing: Doing,
+    hosts: &Dynamic,
+    concurrency: usize,
+    work: W,
+) -> Result<Dynamic>
 where
-    T: Serialize + Default + Send + 'static,
+    T: Serialize + Assumed + Send + 'static,
     F: Future<Output = Result<T>> + Send,
     W: Fn(Ssh, Host) -> F + Send + Sync + 'static,
 {
@@ -100,8 +135,12 @@ where
     let Ok(list) = hosts.as_array_ref() else {
         let host = host(spot, hosts)?;
         let map = host.map.clone();
+        let (assumed, _) = assume(spot, &doing, std::slice::from_ref(&host))?;
+        if assumed {
+            return item(&map, Ok(T::assumed()), true);
+        }
         let result = spot.runtime().wait(async move { work(ssh, host).await })?;
-        return item(&map, Ok(result));
+        return item(&map, Ok(result), false);
     };
     let resolved: Vec<(Map, Result<Host>)> = list
         .iter()
@@ -118,33 +157,48 @@ where
         return Err(error.clone());
     }
     let (maps, hosts): (Vec<Map>, Vec<Result<Host>>) = resolved.into_iter().unzip();
+    let reachable: Vec<Host> = hosts.iter().filter_map(|host| host.as_ref().ok().cloned()).collect();
+    let (_, assumed) = assume(spot, &doing, &reachable)?;
     let mut results = spot.runtime().wait(async move {
         let calls = hosts.into_iter().enumerate().map(|(index, host)| {
-            let (ssh, work) = (ssh.clone(), &work);
+            let (ssh, work, assumed) = (ssh.clone(), &work, &assumed);
             async move {
                 match host {
-                    Ok(host) => (index, work(ssh, host).await),
-                    Err(error) => (index, Err(error)),
+                    Ok(host) if assumed.contains(&host.target.id) => (index, Ok(T::assumed()), true),
+                    Ok(host) => (index, work(ssh, host).await, false),
+                    Err(error) => (index, Err(error), false),
                 }
             }
         });
         Ok(futures::stream::iter(calls).buffer_unordered(concurrency.max(1)).collect::<Vec<_>>().await)
     })?;
-    results.sort_by_key(|(index, _)| *index);
+    results.sort_by_key(|(index, _, _)| *index);
     let mut items = rhai::Array::with_capacity(maps.len());
-    for (map, (_, result)) in maps.iter().zip(results) {
+    for (map, (_, result, assumed)) in maps.iter().zip(results) {
         if let Err(error) = &result
             && error.kind() == Kind::Interrupted
         {
             return Err(error.clone());
         }
-        items.push(item(map, result)?);
+        items.push(item(map, result, assumed)?);
     }
     Ok(items.into())
 }
 
-/// A result as scripts see it: the fields of the value, and `ok`, `id`, `host`, `error`.
-fn item<T: Serialize + Default>(host: &Map, result: Result<T>) -> Result<Dynamic> {
+/// Tells of what would be done. Whether a result is assumed for all of the hosts, or for which.
+fn assume(spot: &Context, doing: &Doing, hosts: &[Host]) -> Result<(bool, HashSet<String>)> {
+    let ids = || hosts.iter().map(|host| host.target.id.clone());
+    if let Some(text) = doing.change.as_ref().filter(|_| !hosts.is_empty())
+        && !spot.may("ssh", || text.clone(), ids().collect())?
+    {
+        return Ok((true, ids().collect()));
+    }
+    let assumed: HashSet<String> = ids().filter(|id| spot.is_plan() && placeholder(id).is_some()).collect();
+    Ok((assumed.len() == hosts.len() && !hosts.is_empty(), assumed))
+}
+
+/// A result as scripts see it: the fields of the value, and `ok`, `id`, `host`, `error`, `assumed`.
+fn item<T: Serialize + Default>(host: &Map, result: Result<T>, assumed: bool) -> Result<Dynamic> {
     let (value, failure) = match result {
         Ok(value) => (value, None),
         Err(error) => (T::default(), Some(Dynamic::from_map(error_value(&error)))),
@@ -154,6 +208,7 @@ fn item<T: Serialize + Default>(host: &Map, result: Result<T>) -> Result<Dynamic
     let own = fields.remove("error").filter(|error| !error.is_unit());
     let error = failure.or(own).unwrap_or_default();
     fields.insert("ok".into(), error.is_unit().into());
+    fields.insert("assumed".into(), assumed.into());
     fields.insert("error".into(), error);
     fields.insert("id".into(), host.get("id").cloned().unwrap_or_default());
     fields.insert("host".into(), Dynamic::from_map(host.clone()));

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::native::options::Options;
 use crate::native::thrown::{Answer, answer, answer_raw};
+use crate::native::unknown::ASSUMED;
 use crate::native::{Context, table, target};
 use crate::ui::{Answer as Reply, Event, Level, Question};
 use rhai::plugin::*;
@@ -223,7 +224,22 @@ fn say(call: &NativeCallContext, level: Level, text: &str) -> Answer {
 
 fn ask(spot: &Context, question: &Question) -> Result<Reply> {
     spot.act()?;
-    spot.ui().ask(question)
+    if !spot.is_plan() {
+        return spot.ui().ask(question);
+    }
+    let (text, said, answer) = match question {
+        Question::Confirm { text, .. } => (text, "yes".to_owned(), Reply::Confirmed(true)),
+        Question::Text { text, default } => {
+            let word = default.clone().unwrap_or_default();
+            (text, word.clone(), Reply::Text(word))
+        }
+        Question::Select { text, choices } => {
+            (text, choices.first().cloned().unwrap_or_default(), Reply::Selected(0))
+        }
+        Question::Secret { text } => (text, "a secret".to_owned(), Reply::Secret(ASSUMED.to_owned())),
+    };
+    spot.may("ui", || format!("{text} assumed: {said}"), Vec::new())?;
+    Ok(answer)
 }
 
 fn unexpected() -> Error {

@@ -12,18 +12,19 @@
 pub mod ec2;
 pub mod hosts;
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 use tokio::sync::oneshot;
 
 use crate::error::{Error, Kind, Result};
-use ec2::{Endpoint, Machine, Machines};
+use ec2::{CallLog, Endpoint, Machine, Machines, RecordedCall, Warning};
 use hosts::{HostSpec, Hosts};
 
 /// How a sandbox behaves.
@@ -33,6 +34,8 @@ pub struct Options {
     pub boot_time: Duration,
     /// What goes wrong on purpose.
     pub faults: ec2::Faults,
+    /// Whether every call is recorded, see [`Sandbox::calls`].
+    pub record_calls: bool,
     /// How long to wait while another process has the project's sandbox open.
     pub lock_wait: Duration,
 }
@@ -45,6 +48,7 @@ impl Default for Options {
         Options {
             boot_time: Duration::from_millis(800),
             faults: ec2::Faults::default(),
+            record_calls: false,
             lock_wait: Duration::ZERO,
         }
     }
@@ -70,6 +74,7 @@ pub struct Access {
 /// A running sandbox; it ends when this is dropped, and its files stay.
 pub struct Sandbox {
     access: Access,
+    log: CallLog,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -102,7 +107,8 @@ impl Sandbox {
             .name("spot-sandbox".to_owned())
             .spawn(move || serve(cloud, ssh_port, options, ready, stopped))
             .map_err(|error| failed("start its thread", error))?;
-        let url = started.recv().map_err(|_| Error::internal("the sandbox ended while it started"))??;
+        let (url, log) =
+            started.recv().map_err(|_| Error::internal("the sandbox ended while it started"))??;
         let access = Access {
             url,
             access_key: "sandbox".to_owned(),
@@ -111,7 +117,48 @@ impl Sandbox {
             ssh_port,
             state_folder: folder,
         };
-        Ok(Sandbox { access, stop: Some(stop), thread: Some(thread) })
+        Ok(Sandbox { access, log, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Takes a spot instance back, as AWS does when it needs the capacity: a rebalance recommendation
+    /// now, a notice now with the end after `notice`, or both. `POST /_sandbox/interrupt` does the same.
+    ///
+    /// # Errors
+    /// The code of EC2 when there is no such living spot instance; internal when the sandbox does not
+    /// answer.
+    pub fn interrupt(&self, instance: &str, rebalance: bool, notice: Option<Duration>) -> Result<()> {
+        let mut body = serde_json::json!({ "instance_id": instance, "rebalance": rebalance });
+        if let Some(notice) = notice {
+            body["seconds"] = serde_json::json!(notice.as_secs_f64());
+        }
+        let answer = self.post("/_sandbox/interrupt", &body.to_string());
+        let answer = answer.map_err(|error| failed("answer", error))?;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+        if head.starts_with("HTTP/1.1 200") {
+            return Ok(());
+        }
+        let fault: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+        let text = |name: &str| fault.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
+        Err(Error::usage(format!("{instance} cannot be interrupted: {}", text("message")))
+            .with_code(text("__type")))
+    }
+
+    fn post(&self, path: &str, body: &str) -> std::io::Result<String> {
+        let address = self.access.url.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(address)?;
+        let length = body.len();
+        write!(
+            stream,
+            "POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    }
+
+    /// The calls that its endpoint has answered so far; none unless [`Options::record_calls`] is set.
+    pub fn calls(&self) -> Vec<RecordedCall> {
+        self.log.all()
     }
 
     /// How it is reached.
@@ -138,7 +185,7 @@ fn serve(
     folder: PathBuf,
     ssh_port: u16,
     options: Options,
-    ready: SyncSender<Result<String>>,
+    ready: SyncSender<Result<(String, CallLog)>>,
     stopped: oneshot::Receiver<()>,
 ) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -161,10 +208,14 @@ fn serve(
             ssh_port,
             boot_time: options.boot_time,
         });
-        let settings = ec2::Options { faults: options.faults, ..ec2::Options::new(folder) };
+        let settings = ec2::Options {
+            faults: options.faults,
+            record: options.record_calls,
+            ..ec2::Options::new(folder)
+        };
         match open(settings, machines, options.lock_wait).await {
             Ok(endpoint) => {
-                if ready.send(Ok(endpoint.url())).is_ok() {
+                if ready.send(Ok((endpoint.url(), endpoint.log()))).is_ok() {
                     // An error means that the owner is gone, which also ends it.
                     let _ = stopped.await;
                 }
@@ -221,6 +272,25 @@ impl Machines for Fleet {
             never_boots: false,
         };
         self.hosts.boot(spec).await
+    }
+
+    async fn warn(&self, id: &str, warning: Warning) -> Result<()> {
+        let time = |at: SystemTime| {
+            let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+            jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX).to_string()
+        };
+        match warning {
+            Warning::Rebalance(at) => {
+                let text = serde_json::json!({ "noticeTime": time(at) }).to_string();
+                self.hosts.tell(id, "events/recommendations/rebalance", Some(&text)).await
+            }
+            Warning::Termination(at) => {
+                let text = serde_json::json!({ "action": "terminate", "time": time(at) }).to_string();
+                self.hosts.tell(id, "spot/termination-time", Some(&time(at))).await?;
+                self.hosts.tell(id, "spot/instance-action", Some(&text)).await
+            }
+        }
     }
 
     async fn remove(&self, id: &str) -> Result<()> {

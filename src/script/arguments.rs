@@ -11,11 +11,12 @@ use rhai::{Dynamic, Map};
 use crate::error::{Error, Result, nearest};
 
 /// Flags of every command, by their long names: the command line takes them before a recipe sees them.
-pub const RESERVED: [&str; 16] = [
+pub const RESERVED: [&str; 18] = [
     "allow",
     "answer",
     "color",
     "config",
+    "dry-run",
     "endpoint-url",
     "help",
     "json",
@@ -23,6 +24,7 @@ pub const RESERVED: [&str; 16] = [
     "profile",
     "project",
     "quiet",
+    "read-only",
     "region",
     "sandbox",
     "verbose",

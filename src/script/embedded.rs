@@ -8,6 +8,7 @@ pub(super) const RECIPES: &[(&str, &str)] = &[
     ("nuke", include_str!("../../recipes/nuke.rhai")),
     ("prices", include_str!("../../recipes/prices.rhai")),
     ("setup", include_str!("../../recipes/setup.rhai")),
+    ("watch", include_str!("../../recipes/watch.rhai")),
 ];
 
 /// Name and text of each built-in stdlib module, sorted by name.
@@ -15,6 +16,7 @@ pub(super) const STDLIB: &[(&str, &str)] = &[
     ("cleanup", include_str!("../../stdlib/cleanup.rhai")),
     ("deploy", include_str!("../../stdlib/deploy.rhai")),
     ("fleet", include_str!("../../stdlib/fleet.rhai")),
+    ("watch", include_str!("../../stdlib/watch.rhai")),
 ];
 
 #[cfg(test)]

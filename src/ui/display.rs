@@ -12,7 +12,7 @@ use super::measure::width;
 use super::output::Outputs;
 use super::sanitize::clean;
 use super::style::Paint;
-use super::{lines, plain, units};
+use super::{lines, plain, planned, units};
 
 /// The shortest time between two frames.
 pub(super) const FRAME: Duration = Duration::from_millis(100);
@@ -85,7 +85,11 @@ impl Display {
     pub(super) fn show(&mut self, event: &Event, options: &Options, now: Instant) {
         if let Some(text) = self.lasting(event, options, now) {
             let target = match event {
-                Event::Table(_) | Event::Data(_) => Target::Stdout,
+                Event::Table(_)
+                | Event::Data(_)
+                | Event::PlannedCall { .. }
+                | Event::PlannedStep { .. }
+                | Event::PlanEnded { .. } => Target::Stdout,
                 _ => Target::Stderr,
             };
             self.scroll(target, text);
@@ -157,6 +161,9 @@ impl Display {
                 Some(lines::table(table, columns, &sink))
             }
             Event::Data(value) => Some(lines::data(value, &self.outputs.stdout.sink)),
+            Event::PlannedCall { .. } | Event::PlannedStep { .. } | Event::PlanEnded { .. } => {
+                planned::text(event, options, &self.outputs.stdout.sink.style)
+            }
             Event::RunStarted { recipe, origin, spot_version } => {
                 if self.live.outermost() {
                     self.eventful = false;

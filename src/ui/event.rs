@@ -1,6 +1,8 @@
 //! What the core has to say, free of any layout: the vocabulary between the rooms that work and the
 //! renderers that show.
 
+use std::collections::BTreeMap;
+
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
@@ -98,6 +100,46 @@ pub enum Event {
     /// A value for standard output: what a recipe prints and what it results in. Text is written as
     /// it is, anything else as JSON.
     Data(#[serde(serialize_with = "value_field")] Value),
+    /// A call that a plan would make to the cloud.
+    PlannedCall {
+        /// The service: `ec2`.
+        service: String,
+        /// The region it would go to.
+        region: String,
+        /// The action: `RunInstances`.
+        action: String,
+        /// Its most telling parameters in a few words.
+        summary: String,
+        /// All of its parameters, an object.
+        parameters: Value,
+        /// What the service said of its permission: `permitted`, `refused`, or the code of another
+        /// answer; nothing when it was not asked.
+        permission: Option<String>,
+    },
+    /// Something else that a plan would do: on hosts, to files, or a question that it answers itself.
+    PlannedStep {
+        /// The namespace: `ssh`, `fs`, `ui`.
+        namespace: String,
+        /// What would be done.
+        text: String,
+        /// The ids of the hosts on which it would be done.
+        hosts: Vec<String>,
+    },
+    /// A plan is over.
+    PlanEnded {
+        /// Whether it reached the end of the recipe.
+        complete: bool,
+        /// How many calls of each action there are.
+        calls: BTreeMap<String, u64>,
+        /// How many other steps there are.
+        steps: u64,
+        /// US dollars an hour of what it would launch, as far as prices are known.
+        hourly: Option<f64>,
+        /// The places where the recipe compared what is known only afterwards.
+        unknown: Vec<String>,
+        /// How many calls would be refused for want of a permission.
+        refused: u64,
+    },
     /// A recipe begins.
     RunStarted {
         /// Its name.

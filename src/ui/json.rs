@@ -197,7 +197,7 @@ mod tests {
         let text = stdout.take();
         let kinds: Vec<Value> =
             text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["event"].clone()).collect();
-        assert_eq!(kinds, ["error", "table", "data"]);
+        assert_eq!(kinds, ["error", "table", "data", "planned_call", "planned_step", "plan_ended"]);
         let question = Question::Text { text: "t".into(), default: None };
         assert_eq!(ui.ask(&question).unwrap_err().kind(), Kind::Usage);
     }

@@ -13,6 +13,7 @@ use super::units;
 pub(super) fn wanted(event: &Event, options: &Options) -> bool {
     match event {
         Event::Error(_) | Event::Table(_) | Event::Data(_) => true,
+        Event::PlannedCall { .. } | Event::PlannedStep { .. } | Event::PlanEnded { .. } => true,
         Event::Message { level: Level::Error | Level::Warning, .. } => true,
         Event::Message { level: Level::Debug, .. } => options.verbose > 0 && !options.quiet,
         _ => !options.quiet,

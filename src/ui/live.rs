@@ -71,6 +71,9 @@ impl Live {
             | Event::Error(_)
             | Event::Output { .. }
             | Event::Table(_)
+            | Event::PlannedCall { .. }
+            | Event::PlannedStep { .. }
+            | Event::PlanEnded { .. }
             | Event::Data(_) => {}
         }
         // Outside of a recipe (in the REPL) nothing but work under way keeps hosts on the screen.

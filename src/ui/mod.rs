@@ -7,7 +7,7 @@
 //! - **plain**: one line per event with a timestamp, for pipes, CI logs and dumb terminals;
 //! - **json**: one JSON object per line.
 //!
-//! Data ([`Event::Table`], [`Event::Data`]) goes to standard output, everything else to standard
+//! Data ([`Event::Table`], [`Event::Data`], and what a plan would do) goes to standard output, everything else to standard
 //! error, so that `spot list | grep` works; with JSON, everything goes to standard output.
 //!
 //! # The JSON schema
@@ -28,13 +28,17 @@
 //! | `host` | `id region zone instance_type address phase detail failed` |
 //! | `table` | `title columns rows footer` |
 //! | `data` | `value` |
+//! | `planned_call` | `service region action summary parameters permission` |
+//! | `planned_step` | `namespace text hosts` |
+//! | `plan_ended` | `complete calls steps hourly unknown refused` |
 //! | `run_ended` | `recipe ok exit_code seconds timeline` |
 //!
 //! `level` (and `severity`) is `success`, `error`, `warning`, `info` or `debug`; `stream` is `stdout`
 //! or `stderr`; `unit` is `bytes` or `items`; `kind` is a word of [`crate::error::Kind`]; `source` is
 //! `{origin, line, column, text, length}` or null, `frames` an array of `{function, origin, line,
 //! column}`, innermost first; `columns` are `{name, align}` with `align` `left` or `right`; `rows` are
-//! arrays of `{text, severity}`; `timeline` is an array of `[phase, seconds]`. Progress is told twice a
+//! arrays of `{text, severity}`; `parameters` is an object of texts, `permission` is `permitted`,
+//! `refused` or a code, `calls` an object of numbers by action; `timeline` is an array of `[phase, seconds]`. Progress is told twice a
 //! second at most per `id`. `debug` messages appear with `-v`; `--quiet` leaves `error`, `table`,
 //! `data` and the messages of level `error` and `warning`.
 
@@ -50,6 +54,7 @@ mod live;
 mod measure;
 mod output;
 mod plain;
+mod planned;
 mod progress;
 mod prompt;
 mod question;

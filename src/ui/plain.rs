@@ -13,7 +13,7 @@ use super::prompt::Tty;
 use super::question::{self, Answer, Question};
 use super::sanitize::neutralise;
 use super::style::{Paint, Style};
-use super::{lines, units};
+use super::{lines, planned, units};
 use crate::error::Result;
 
 /// A line about a progress bar appears this often.
@@ -69,7 +69,11 @@ impl Plain {
         let style = state.outputs.stderr.sink.style;
         let style = &style;
         Some(match event {
-            Event::Table(_) | Event::Data(_) => return None,
+            Event::Table(_)
+            | Event::Data(_)
+            | Event::PlannedCall { .. }
+            | Event::PlannedStep { .. }
+            | Event::PlanEnded { .. } => return None,
             Event::Message { level, text, hint } => lines::message(*level, text, hint.as_deref(), style),
             Event::Error(failure) => failure.render(style),
             Event::StepStarted { title, .. } => begin(title, style),
@@ -151,6 +155,10 @@ impl Ui for Plain {
         match &event {
             Event::Table(table) => return state.outputs.data(&lines::table(table, sink.columns, &sink)),
             Event::Data(value) => return state.outputs.data(&lines::data(value, &sink)),
+            Event::PlannedCall { .. } | Event::PlannedStep { .. } | Event::PlanEnded { .. } => {
+                let text = planned::text(&event, &self.options, &sink.style).unwrap_or_default();
+                return state.outputs.data(&text);
+            }
             _ => {}
         }
         let Some(text) = self.text(&event, &mut state, Instant::now()) else { return };

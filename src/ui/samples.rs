@@ -45,8 +45,37 @@ pub(super) fn every_kind() -> Vec<Event> {
         host("ready", false),
         Event::Table(table),
         Event::Data(serde_json::json!({"ids": ["i-1"]})),
+        planned_call(),
+        Event::PlannedStep {
+            namespace: "ssh".into(),
+            text: "run `uptime`".into(),
+            hosts: vec!["i-?1".into()],
+        },
+        plan_ended(),
         Event::RunEnded { recipe: "create".into(), ok: true, exit_code: 0, seconds: 83.0, timeline: vec![] },
     ]
+}
+
+pub(super) fn planned_call() -> Event {
+    Event::PlannedCall {
+        service: "ec2".into(),
+        region: "us-west-2".into(),
+        action: "RunInstances".into(),
+        summary: "2 × t3.medium spot in subnet-?1".into(),
+        parameters: serde_json::json!({"InstanceType": "t3.medium", "MaxCount": "2"}),
+        permission: None,
+    }
+}
+
+pub(super) fn plan_ended() -> Event {
+    Event::PlanEnded {
+        complete: true,
+        calls: [("CreateVpc".to_owned(), 1), ("RunInstances".to_owned(), 2)].into(),
+        steps: 3,
+        hourly: Some(0.0375),
+        unknown: vec!["a.rhai:12:8 (i-?1)".into()],
+        refused: 0,
+    }
 }
 
 /// A run that launches one host and fails to set it up.
@@ -120,6 +149,15 @@ pub(super) fn evil() -> Vec<Event> {
             detail: Some(lines()),
             failed: true,
         },
+        Event::PlannedCall {
+            service: lines(),
+            region: lines(),
+            action: lines(),
+            summary: lines(),
+            parameters: serde_json::json!({ "Name": lines() }),
+            permission: Some(lines()),
+        },
+        Event::PlannedStep { namespace: lines(), text: lines(), hosts: vec![lines()] },
         Event::RunEnded {
             recipe: lines(),
             ok: true,

@@ -118,6 +118,23 @@ pub fn neutralise(mut event: Event) -> Event {
             [zone, instance_type, address, detail].into_iter().flatten().for_each(line);
         }
         Event::Table(table) => neutralise_table(table),
+        Event::PlannedCall { service, region, action, summary, parameters, permission } => {
+            [service, region, action, summary].into_iter().for_each(line);
+            permission.iter_mut().for_each(line);
+            let texts = parameters.as_object_mut().into_iter().flat_map(|map| map.values_mut());
+            for value in texts {
+                if let serde_json::Value::String(text) = value {
+                    line(text);
+                }
+            }
+        }
+        Event::PlannedStep { namespace, text, hosts } => {
+            [namespace, text].into_iter().for_each(line);
+            hosts.iter_mut().for_each(line);
+        }
+        Event::PlanEnded { complete: _, calls: _, steps: _, hourly: _, unknown, refused: _ } => {
+            unknown.iter_mut().for_each(line);
+        }
         Event::RunStarted { recipe, origin, spot_version } => {
             [recipe, origin, spot_version].into_iter().for_each(line);
         }

@@ -18,8 +18,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::errors;
 use super::pace::Pace;
+use super::plan::Watch;
 use super::survey::Kept;
 use super::transport::Transport;
+use crate::cloud::plan::{Mode, Observer};
 use crate::cloud::{Endpoint, Settings, codes};
 use crate::error::{Error, Result};
 
@@ -56,10 +58,22 @@ impl Ec2 {
     /// Cancelling `cancel` ends waiting and looking at once; a request that changes something is not
     /// cut off, so that its answer is not lost, and no further one is made.
     pub fn new(endpoint: Endpoint, settings: Settings, cancel: CancellationToken) -> Ec2 {
+        Ec2::watched(endpoint, settings, cancel, Mode::Act, None)
+    }
+
+    /// An EC2 of which every call that changes something is told to `observer`, and made, refused or
+    /// planned as `mode` says.
+    pub fn watched(
+        endpoint: Endpoint,
+        settings: Settings,
+        cancel: CancellationToken,
+        mode: Mode,
+        observer: Option<Observer>,
+    ) -> Ec2 {
         let shared = Shared {
             endpoint,
             settings,
-            transport: Transport::default(),
+            transport: Transport::watched(Watch::new(mode, observer)),
             config: OnceCell::new(),
             clients: Mutex::new(HashMap::new()),
             surveys: Mutex::new(Vec::new()),
@@ -80,7 +94,18 @@ impl Ec2 {
 
     /// What all clients have in common; resolved once, by the first call.
     pub(super) async fn config(&self) -> &SdkConfig {
-        self.shared.config.get_or_init(|| self.load()).await
+        let load = || async {
+            let config = self.load().await;
+            let watch = self.shared.transport.watch();
+            // An endpoint that is not EC2 may overlook `DryRun` and do what it is asked about, as moto
+            // does. One with fixed keys is a sandbox of ours.
+            let known = config.endpoint_url().is_none() && std::env::var_os("AWS_ENDPOINT_URL_EC2").is_none();
+            if watch.asks() && (known || self.shared.endpoint.keys.is_some()) {
+                watch.set_unwatched(config.to_builder().http_client(Transport::default().client()).build());
+            }
+            config
+        };
+        self.shared.config.get_or_init(load).await
     }
 
     async fn load(&self) -> SdkConfig {
@@ -125,6 +150,16 @@ impl Ec2 {
             return Some(region.clone());
         }
         self.config().await.region().map(ToString::to_string)
+    }
+
+    /// What tells this cloud from others in caches: the endpoint's address without its port, which a
+    /// sandbox draws anew each time.
+    pub(super) fn cloud_name(&self) -> String {
+        let url = self.shared.endpoint.url.as_deref().unwrap_or("aws");
+        url.rsplit_once(':')
+            .filter(|(_, port)| port.parse::<u16>().is_ok())
+            .map_or(url, |(host, _)| host)
+            .to_owned()
     }
 
     /// The region for calls that belong to none.

@@ -15,6 +15,24 @@ const DEPRECATED: &str = "ImageDeprecated";
 
 impl Ec2 {
     pub(super) async fn image(&self, region: &str, query: &ImageQuery) -> Result<Image> {
+        let Some(cache) = &self.settings().images else { return self.look_up_image(region, query).await };
+        let cloud = self.cloud_name();
+        if let Some(known) = cache.find(&cloud, region, query, jiff::Timestamp::now()) {
+            return Ok(known);
+        }
+        let image = self.look_up_image(region, query).await?;
+        cache.keep(&cloud, region, query, &image, jiff::Timestamp::now());
+        Ok(image)
+    }
+
+    /// Forgets an image that turned out not to exist.
+    pub(super) fn forget_image(&self, id: &str) {
+        if let Some(cache) = &self.settings().images {
+            cache.forget(id);
+        }
+    }
+
+    async fn look_up_image(&self, region: &str, query: &ImageQuery) -> Result<Image> {
         let architecture = query.architecture;
         match &query.source {
             ImageSource::Auto => {
@@ -31,11 +49,42 @@ impl Ec2 {
                 let images = self.named_images(region, owners, pattern, architecture).await?;
                 newest(images).ok_or_else(|| none(region, pattern, architecture))
             }
+            ImageSource::Parameter(path) => {
+                let path =
+                    path.replace("{arch}", architecture.as_str()).replace("{deb}", debian_name(architecture));
+                let id = self.public_parameter(region, &path).await?;
+                let image = self.image_by_id(region, &id).await?;
+                check(image, architecture, jiff::Timestamp::now())
+            }
             ImageSource::Id(id) => {
                 let image = self.image_by_id(region, id).await?;
                 check(image, architecture, jiff::Timestamp::now())
             }
         }
+    }
+
+    /// The value of a public parameter of Systems Manager: an image's id.
+    async fn public_parameter(&self, region: &str, path: &str) -> Result<String> {
+        let config = aws_sdk_ssm::config::Builder::from(self.config().await)
+            .region(aws_sdk_ssm::config::Region::new(region.to_owned()))
+            .build();
+        let client = aws_sdk_ssm::Client::from_conf(config);
+        let answer = self
+            .ask(region, "ssm:GetParameter", || client.get_parameter().name(path).send())
+            .await
+            .map_err(|error| {
+                let unknown = error.code() == Some("ParameterNotFound");
+                if unknown { no_parameter(region, path) } else { error }
+            })?;
+        let value = answer.parameter().and_then(|parameter| parameter.value()).unwrap_or_default();
+        if value.starts_with("ami-") {
+            return Ok(value.to_owned());
+        }
+        let shown: String = value.chars().take(40).collect();
+        Err(Error::aws(format!(
+            "the parameter `{path}` in {region} does not name an image: expected `ami-…`, found `{shown}`"
+        ))
+        .with_code(NOT_FOUND))
     }
 
     async fn named_images(
@@ -94,6 +143,7 @@ fn image(region: &str, it: &types::Image) -> Image {
         deprecated: it.deprecation_time().map(str::to_owned),
         minimum_disk_gb: mapping.and_then(|mapping| mapping.ebs()).and_then(|ebs| ebs.volume_size()),
         root_device: root,
+        known_since: None,
     }
 }
 
@@ -127,6 +177,14 @@ fn missing(region: &str, id: &str) -> Error {
     Error::aws(format!("the image `{id}` does not exist in {region}, or not for this account"))
         .with_code(NOT_FOUND)
         .with_hint("image ids differ by region: choose `image = \"auto\"`, or an id of this region")
+}
+
+fn no_parameter(region: &str, path: &str) -> Error {
+    Error::aws(format!("there is no public parameter `{path}` in {region}")).with_code(NOT_FOUND).with_hint(
+        format!(
+            "list what there is: `aws ssm get-parameters-by-path --path /aws/service/canonical --recursive --region {region}`"
+        ),
+    )
 }
 
 fn none(region: &str, what: &str, architecture: Architecture) -> Error {

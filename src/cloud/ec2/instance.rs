@@ -120,7 +120,7 @@ impl Ec2 {
     }
 
     /// Instances as a wait sees them.
-    async fn watched(&self, region: &str, ids: &[String], until: Until) -> Result<Vec<Instance>> {
+    async fn looked_at(&self, region: &str, ids: &[String], until: Until) -> Result<Vec<Instance>> {
         match until {
             Until::StatusOk => self.statuses(region, ids).await,
             _ => self.describe(region, &InstanceFilter::ids(ids.iter().cloned())).await,
@@ -144,7 +144,7 @@ impl Ec2 {
             if open.is_empty() {
                 break;
             }
-            let shown = self.watched(region, &open, until).await?;
+            let shown = self.looked_at(region, &open, until).await?;
             if until == Until::Terminated && started.elapsed() >= self.settings().visibility {
                 // EC2 forgets terminated instances after an hour; one that it never showed is as gone.
                 for id in open.iter().filter(|id| !shown.iter().any(|it| it.id == **id)) {

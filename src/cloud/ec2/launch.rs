@@ -71,6 +71,11 @@ impl Ec2 {
             None
         };
         let launch = self.launch_shares(&blueprint, template.as_deref(), record).await;
+        let image_is_missing = |code: &str| code.starts_with("InvalidAMIID");
+        if launch.error.as_ref().and_then(Error::code).is_some_and(image_is_missing) {
+            let of_pools = request.pools.iter().filter_map(|pool| pool.image.as_ref());
+            of_pools.chain([&request.image]).for_each(|image| self.forget_image(&image.id));
+        }
         if let Some(name) = &template {
             // It has served; one that stays is found by its tags, and costs nothing.
             drop(self.delete_template(&blueprint, name, record).await);

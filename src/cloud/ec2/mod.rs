@@ -5,6 +5,7 @@
 //! | `client.rs` | [`Ec2`]: clients, one per region and built when first used; retries; paging |
 //! | `pace.rs` | staying below EC2's request limits |
 //! | `transport.rs` | the HTTP connections that all clients share |
+//! | `plan/` | calls that change something: told to an observer, refused, or planned |
 //! | `errors.rs` | from the SDK's errors to ours |
 //! | `mutation.rs` | intent, call, closing: every request that changes something |
 //! | `convert.rs` | from the SDK's tags, times and instances to ours and back |
@@ -38,6 +39,7 @@ mod network;
 mod owned;
 mod pace;
 mod place;
+mod plan;
 mod price;
 mod quota;
 mod references;

@@ -13,13 +13,13 @@ use crate::cloud::*;
 const REGION: &str = "us-west-2";
 
 /// A moto server of one test's own.
-struct Moto {
+pub(super) struct Moto {
     server: Child,
-    url: String,
+    pub(super) url: String,
 }
 
 impl Moto {
-    fn start() -> Moto {
+    pub(super) fn start() -> Moto {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let server = Command::new("moto_server")
             .args(["-H", "127.0.0.1", "-p", &port.to_string()])
@@ -375,4 +375,22 @@ async fn a_dedicated_network_with_ipv6_has_ranges_and_a_route_and_is_not_made_tw
     let same = cloud.ensure_network(&both, &again).await.unwrap();
     assert_eq!(same.vpc_id, network.vpc_id);
     assert!(again.actions().is_empty(), "{:?}", again.actions());
+}
+
+#[tokio::test]
+async fn an_image_is_found_through_a_public_parameter_and_known_the_next_time() {
+    let moto = Moto::start();
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { images: Some(ImageCache::in_folder(folder.path())), ..Settings::local() };
+    let cloud = Ec2::new(Endpoint::local(&moto.url), settings, CancellationToken::new());
+    let path = "/aws/service/ami-amazon-linux-latest/amzn2-ami-hvm-{arch}-gp2";
+    let query = ImageQuery::parse(path, Architecture::X86_64);
+    let image = cloud.find_image(REGION, &query).await.unwrap();
+    assert!(image.id.starts_with("ami-") && image.known_since.is_none(), "{image:?}");
+    let unknown = ImageQuery::parse("ssm:/aws/service/no/such/parameter", Architecture::X86_64);
+    let error = cloud.find_image(REGION, &unknown).await.unwrap_err();
+    assert!(error.message().contains("/aws/service/no/such/parameter"), "{error}");
+    drop(moto);
+    let known = cloud.find_image(REGION, &query).await.unwrap();
+    assert!(known.id == image.id && known.known_since.is_some(), "{known:?}");
 }

@@ -15,6 +15,7 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::byte_stream::ByteStream;
 
+use super::plan::{Watch, Watched};
 use crate::cloud::codes;
 use crate::error::{Error, Result};
 
@@ -30,9 +31,20 @@ type Timeouts = (Option<Duration>, Option<Duration>);
 #[derive(Clone, Default)]
 pub(super) struct Transport {
     connectors: Arc<Mutex<HashMap<Timeouts, SharedHttpConnector>>>,
+    watch: Arc<Watch>,
 }
 
 impl Transport {
+    /// Connections whose requests are watched.
+    pub(super) fn watched(watch: Watch) -> Self {
+        Transport { connectors: Arc::default(), watch: Arc::new(watch) }
+    }
+
+    /// What watches the requests.
+    pub(super) fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
     /// The client for the SDK.
     pub(super) fn client(&self) -> SharedHttpClient {
         let transport = self.clone();
@@ -42,10 +54,14 @@ impl Transport {
     fn connector(&self, settings: &HttpConnectorSettings) -> SharedHttpConnector {
         let key = (settings.connect_timeout(), settings.read_timeout());
         let mut connectors = self.connectors.lock().unwrap_or_else(PoisonError::into_inner);
-        connectors
-            .entry(key)
-            .or_insert_with(|| SharedHttpConnector::new(ByScheme::new(settings.clone())))
-            .clone()
+        let build = || {
+            let inner = SharedHttpConnector::new(ByScheme::new(settings.clone()));
+            match self.watch.is_idle() {
+                true => inner,
+                false => SharedHttpConnector::new(Watched { watch: Arc::clone(&self.watch), inner }),
+            }
+        };
+        connectors.entry(key).or_insert_with(build).clone()
     }
 
     /// Asks a public service under which address it sees us.

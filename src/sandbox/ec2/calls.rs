@@ -1,7 +1,7 @@
 //! The calls that were made, for tests and benchmarks to read.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use serde::Serialize;
@@ -28,6 +28,17 @@ pub struct RecordedCall {
     pub end_ms: f64,
     /// What was asked, by full name (`Filter.1.Name`); user data only by its size.
     pub parameters: BTreeMap<String, String>,
+}
+
+/// A view of the calls of an endpoint that lasts as long as it is needed.
+#[derive(Debug, Clone)]
+pub struct CallLog(pub(super) Arc<Calls>);
+
+impl CallLog {
+    /// The calls so far, in the order in which they were answered.
+    pub fn all(&self) -> Vec<RecordedCall> {
+        self.0.all()
+    }
 }
 
 /// All calls of an endpoint, in the order in which they were answered.

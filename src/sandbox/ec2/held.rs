@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::Machine;
 use super::actions::Effect;
 use super::model::cloud::Cloud;
 use super::model::instance::{Ending, State};
 use super::model::region::Region;
 use super::moment::Moment;
 use super::regions::Place;
+use super::{Machine, Warning};
 use crate::error::Error;
 
 /// What one request at a time works on.
@@ -28,6 +28,7 @@ pub(super) enum Step {
     /// The gate is taken from the moment the instance exists, so that no removal can overtake it.
     Boot(Machine, Option<OwnedMutexGuard<()>>),
     Remove(String, Arc<Mutex<()>>),
+    Warn(String, Warning, Arc<Mutex<()>>),
 }
 
 impl Held {
@@ -57,6 +58,10 @@ impl Held {
                 Effect::Remove(id) => {
                     let gate = Arc::clone(self.gates.entry(id.clone()).or_default());
                     Step::Remove(id, gate)
+                }
+                Effect::Warn(id, warning) => {
+                    let gate = Arc::clone(self.gates.entry(id.clone()).or_default());
+                    Step::Warn(id, warning, gate)
                 }
             });
         }

@@ -54,6 +54,7 @@ impl Server {
         let server = Server { address, service, stop: CancellationToken::new(), tasks: TaskTracker::new() };
         let accept = accept(listener, server.connections());
         server.tasks.spawn(accept);
+        server.tasks.spawn(Arc::clone(&server.service).tend(server.stop.clone()));
         Ok(server)
     }
 

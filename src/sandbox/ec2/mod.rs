@@ -15,6 +15,7 @@
 //! | `services/` | SSM, Service Quotas, IAM and Pricing |
 //! | `market` `quotas` | prices, capacity and what the account may have |
 //! | `faults` | what goes wrong on purpose |
+//! | `interruptions` | spot instances that AWS takes back |
 //! | `calls` | the calls that were made |
 //! | `model/` | what the cloud consists of |
 //! | `store` | `cloud.json` |
@@ -29,7 +30,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 
 use crate::error::Result;
-pub use calls::RecordedCall;
+pub use calls::{CallLog, RecordedCall};
 pub use faults::{CapacityFault, Faults, Interruption, Lifecycle, Market, PriceFault, QuotaSetting, Refusal};
 
 mod actions;
@@ -42,6 +43,7 @@ mod filter;
 mod held;
 mod http;
 mod images;
+mod interruptions;
 mod market;
 mod model;
 mod moment;
@@ -72,6 +74,23 @@ pub trait Machines: Send + Sync {
     ///
     /// It is called after `boot` has returned, and again for an instance whose removal failed.
     async fn remove(&self, id: &str) -> Result<()>;
+
+    /// Lets what runs inside the machine of a spot instance know that it is to end.
+    ///
+    /// It is called after `boot` has returned. An error changes nothing for the instance.
+    async fn warn(&self, id: &str, warning: Warning) -> Result<()> {
+        let _ = (id, warning);
+        Ok(())
+    }
+}
+
+/// What AWS tells a spot instance about its future.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Warning {
+    /// It is more likely than others to be taken back; told at this time.
+    Rebalance(SystemTime),
+    /// It will be taken back at this time.
+    Termination(SystemTime),
 }
 
 /// What the machine of an instance is to be.
@@ -126,6 +145,8 @@ pub struct Options {
     pub faults: Faults,
     /// How long an instance stays `pending`.
     pub pending: Duration,
+    /// How long after its start the status checks of an instance pass; with EC2 itself, minutes.
+    pub status_checks: Duration,
     /// How long an instance stays `shutting-down`.
     pub shutting_down: Duration,
     /// Whether every call is recorded, see [`Endpoint::calls`].
@@ -140,6 +161,7 @@ impl Options {
             folder: folder.into(),
             faults: Faults::default(),
             pending: transition,
+            status_checks: transition,
             shutting_down: transition,
             record: false,
         }
@@ -174,6 +196,11 @@ impl Endpoint {
     /// set. `GET /_sandbox/calls` tells them too, a JSON object per line.
     pub fn calls(&self) -> Vec<RecordedCall> {
         self.server.service().calls().all()
+    }
+
+    /// A view of the calls that outlives the endpoint.
+    pub fn log(&self) -> CallLog {
+        CallLog(Arc::clone(self.server.service().calls()))
     }
 
     /// Stops listening, lets the requests under way finish and stores what is not stored yet.

@@ -42,6 +42,11 @@ impl Moment {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
+    /// A moment later by `duration`.
+    pub fn plus(self, duration: Duration) -> Self {
+        Moment(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
+    }
+
     /// A moment earlier by `duration`.
     pub fn minus(self, duration: Duration) -> Self {
         Moment(self.0.saturating_sub(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))

@@ -21,6 +21,8 @@ const fn quota(service: &'static str, code: &'static str, name: &'static str, va
 
 /// VPCs in a region.
 pub(super) const VPCS: &str = "L-F678F1CE";
+/// Elastic IP addresses in a region.
+pub(super) const ADDRESSES: &str = "L-0263D0A3";
 const SPOT: &str = "L-34B43A08";
 const SPOT_GPU: &str = "L-3819A6DF";
 const ON_DEMAND: &str = "L-1216C47A";
@@ -32,7 +34,7 @@ pub(super) static QUOTAS: &[Quota] = &[
     quota("ec2", SPOT_GPU, "All G and VT Spot Instance Requests", 1024.0),
     quota("ec2", ON_DEMAND, "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances", 8192.0),
     quota("ec2", ON_DEMAND_GPU, "Running On-Demand G and VT instances", 1024.0),
-    quota("ec2", "L-0263D0A3", "EC2-VPC Elastic IPs", 5.0),
+    quota("ec2", ADDRESSES, "EC2-VPC Elastic IPs", 5.0),
     quota("vpc", VPCS, "VPCs per Region", 5.0),
     quota("vpc", "L-A4707A72", "Internet gateways per Region", 5.0),
     quota("vpc", "L-407747CB", "Subnets per VPC", 200.0),

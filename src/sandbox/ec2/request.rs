@@ -108,11 +108,6 @@ impl Params {
         self.fields.remove(name)
     }
 
-    /// Puts a group at a name.
-    pub fn put(&mut self, name: &str, group: Params) {
-        self.fields.insert(name.to_owned(), group);
-    }
-
     /// These, with each of the first names that `other` has as it is there.
     pub fn overlaid(&self, other: &Params) -> Params {
         let mut all = self.clone();

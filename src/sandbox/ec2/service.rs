@@ -9,14 +9,17 @@ use futures::StreamExt as _;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::Value;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
+use tokio_util::sync::CancellationToken;
 
 use super::actions::{Call, Effect};
 use super::calls::Calls;
 use super::fault::Fault;
 use super::held::{Held, Step};
+use super::interruptions::{self, Interrupt};
 use super::market;
 use super::model::cloud::Cloud;
+use super::model::instance::Pace;
 use super::model::region::Region;
 use super::moment::Moment;
 use super::regions::{self, Place};
@@ -30,6 +33,8 @@ use crate::error::{Error, Result};
 
 /// How many machines are started or removed at once.
 const MACHINES_AT_ONCE: usize = 64;
+/// How often it is looked for spot instances to take back when none is known.
+const IDLE: Duration = Duration::from_secs(3600);
 
 /// The cloud and all that is needed to work on it.
 pub(super) struct Service {
@@ -42,15 +47,22 @@ pub(super) struct Service {
     dice: SyncMutex<StdRng>,
     /// How often each refusal among the faults has been used.
     refused: Vec<AtomicU32>,
-    calls: Calls,
+    calls: Arc<Calls>,
+    /// Tells that there may be more spot instances to take back.
+    doomed: Notify,
 }
 
 /// What happened to a machine.
 enum Outcome {
     Booted,
+    Told,
     NotBooted(String, Error),
     Removed(String),
     NotRemoved(String, Error),
+}
+
+fn pace(options: &Options) -> Pace {
+    Pace { pending: options.pending, checks: options.status_checks, shutting_down: options.shutting_down }
 }
 
 impl std::fmt::Debug for Service {
@@ -66,7 +78,7 @@ impl Service {
         if !options.faults.without_service_roles {
             cloud.roles.extend(iam::ROLES.iter().map(|(_, role)| (*role).to_owned()));
         }
-        cloud.settle(Moment::now(), options.pending, options.shutting_down);
+        cloud.settle(Moment::now(), pace(&options));
         let service = Service {
             dice: SyncMutex::new(StdRng::seed_from_u64(options.faults.seed)),
             machines,
@@ -74,7 +86,8 @@ impl Service {
             store: Arc::new(store),
             stored: Mutex::new(0),
             refused: options.faults.refusals.iter().map(|_| AtomicU32::new(0)).collect(),
-            calls: Calls::new(options.record),
+            calls: Arc::new(Calls::new(options.record)),
+            doomed: Notify::new(),
             options,
         };
         service.revive().await?;
@@ -130,7 +143,7 @@ impl Service {
         let (xml, steps, revision) = {
             let mut held = self.held.lock().await;
             let now = Moment::now();
-            held.cloud.settle(now, self.options.pending, self.options.shutting_down);
+            held.cloud.settle(now, pace(&self.options));
             held.open(place);
             if dry_run {
                 return Err(self.rehearse(&held.cloud, operation, params, place, now));
@@ -138,6 +151,9 @@ impl Service {
             let (xml, effects) = self.run(&mut held.cloud, operation, params, place, now)?;
             if operation.writes {
                 held.revision += 1;
+                if !self.options.faults.interruptions.is_empty() {
+                    self.doomed.notify_one();
+                }
             }
             let steps = held.steps(effects);
             (xml, steps, held.revision)
@@ -156,7 +172,7 @@ impl Service {
     }
 
     /// The calls that were recorded.
-    pub fn calls(&self) -> &Calls {
+    pub fn calls(&self) -> &Arc<Calls> {
         &self.calls
     }
 
@@ -184,9 +200,58 @@ impl Service {
         services::answer(&Desk { place, faults: &self.options.faults }, service, action, input)
     }
 
-    /// Interrupts a spot instance.
-    pub async fn interrupt(&self, _wanted: Value) -> Result<(), Fault> {
-        Err(Fault::unsupported("not yet"))
+    /// Interrupts a spot instance: `{"instance_id": "i-…", "rebalance": false, "seconds": 120}`.
+    pub async fn interrupt(&self, wanted: Value) -> Result<(), Fault> {
+        let wanted: Interrupt =
+            serde_json::from_value(wanted).map_err(|error| Fault::value(error.to_string()))?;
+        {
+            let mut held = self.held.lock().await;
+            let now = Moment::now();
+            held.cloud.settle(now, pace(&self.options));
+            interruptions::ask(&mut held.cloud, &wanted, now)?;
+            held.revision += 1;
+        }
+        // What is due at once has happened when this returns.
+        self.take_back().await;
+        self.doomed.notify_one();
+        Ok(())
+    }
+
+    /// Takes spot instances back when their time has come, until `stop`.
+    pub async fn tend(self: Arc<Self>, stop: CancellationToken) {
+        loop {
+            let wait = match self.take_back().await {
+                Some(next) => next.since(Moment::now()),
+                None => IDLE,
+            };
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.doomed.notified() => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    /// Carries out what is due; when something is due next.
+    async fn take_back(&self) -> Option<Moment> {
+        let (steps, revision, next) = {
+            let mut held = self.held.lock().await;
+            let now = Moment::now();
+            let effects = interruptions::carry_out(&mut held.cloud, now);
+            if !effects.is_empty() {
+                held.revision += 1;
+            }
+            let steps = held.steps(effects);
+            (steps, held.revision, interruptions::next(&held.cloud))
+        };
+        if !steps.is_empty() {
+            // Nobody waits for an answer: a failure to store shows at the next request.
+            let _ = self.save(revision).await;
+            let outcomes = self.carry_out(steps).await;
+            let revision = self.note(outcomes).await.0;
+            let _ = self.save(revision).await;
+        }
+        next
     }
 
     /// Stores what has not been stored yet.
@@ -213,6 +278,7 @@ impl Service {
             place,
             elsewhere,
             roles: &mut cloud.roles,
+            spot_launched: &mut cloud.spot_launched,
             refused: &self.refused,
             region: cloud.regions.entry(place.name.to_owned()).or_insert_with(|| Region::new(place)),
             addresses: &mut cloud.addresses,
@@ -273,6 +339,12 @@ impl Service {
                         Err(error) => Outcome::NotBooted(id, error),
                     }
                 }
+                Step::Warn(id, warning, gate) => {
+                    let _gate = gate.lock().await;
+                    // What cannot be told changes nothing: the instance ends all the same.
+                    let _ = self.machines.warn(&id, warning).await;
+                    Outcome::Told
+                }
                 Step::Remove(id, gate) => {
                     let _gate = gate.lock().await;
                     match self.machines.remove(&id).await {
@@ -293,7 +365,7 @@ impl Service {
         let mut failure = None;
         for outcome in outcomes {
             match outcome {
-                Outcome::Booted => {}
+                Outcome::Booted | Outcome::Told => {}
                 Outcome::NotBooted(id, error) => {
                     held.fail(&id, &error, now);
                     changed = true;

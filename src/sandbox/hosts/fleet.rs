@@ -111,6 +111,20 @@ impl Hosts {
         .await
     }
 
+    /// Sets what the metadata service inside a host tells at a path below `latest/meta-data`, such as
+    /// `spot/instance-action`; none makes it 404 again.
+    ///
+    /// # Errors
+    /// When there is no such host or it is halted, or the file cannot be written.
+    pub async fn tell(&self, id: &str, path: &str, text: Option<&str>) -> Result<()> {
+        let host = self.fleet.find(id)?.map_err(|_| Error::usage(format!("{id} is halted")))?;
+        let (path, text) = (path.to_owned(), text.map(str::to_owned));
+        let written = self.on_runtime(async move { Ok(host.layout().tell(&path, text.as_deref())) }).await?;
+        written.map_err(|error| {
+            Error::config(format!("cannot write the metadata of {id}: {error}")).with_source(error)
+        })
+    }
+
     /// Halts all hosts, those that are only just being booted included. Folders stay.
     pub async fn shutdown(&self) {
         let fleet = self.fleet.clone();

@@ -7,7 +7,7 @@
 //!   machine/          where isolate.sh starts
 //!     rootfs/         the host's files, its own
 //!     local/          its /usr/local, its own
-//!     runtime/        our scripts, read-only inside: /run/sandbox
+//!     runtime/        our scripts and metadata, read-only inside: /run/sandbox
 //! ```
 
 use std::fs;
@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use super::host::Account;
 use super::isolation::Identity;
+use super::metadata;
 use super::spec::HostSpec;
 use crate::error::{Error, Result};
 
@@ -39,10 +40,11 @@ const COMMANDS: [(&str, &str, &[&str]); 9] = [
 ];
 
 /// What `runtime` holds.
-const RUNTIME: [(&str, &str); 5] = [
+const RUNTIME: [(&str, &str); 6] = [
     ("isolate.sh", include_str!("guest/isolate.sh")),
     ("init.sh", include_str!("guest/init.sh")),
     ("session.sh", include_str!("guest/session.sh")),
+    ("metadata.pl", include_str!("guest/metadata.pl")),
     ("terminal.sh", include_str!("guest/terminal.sh")),
     ("empty", ""),
 ];
@@ -133,6 +135,32 @@ impl Layout {
         self.machine().join("rootfs")
     }
 
+    /// Sets what the host's metadata service tells at a path below `latest/meta-data`; none removes it.
+    ///
+    /// # Errors
+    /// When the path is not made of plain names, or the file cannot be written.
+    pub(super) fn tell(&self, path: &str, text: Option<&str>) -> std::io::Result<()> {
+        if !metadata::is_plain(path) {
+            return Err(std::io::Error::new(
+                ErrorKind::InvalidInput,
+                format!("`{path}` is not a plain path"),
+            ));
+        }
+        let path = metadata::file(&self.machine().join("runtime"), path);
+        match text {
+            Some(text) => {
+                if let Some(folder) = path.parent() {
+                    fs::create_dir_all(folder)?;
+                }
+                file(&path, text, 0o644)
+            }
+            None => match fs::remove_file(&path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            },
+        }
+    }
+
     /// Makes the folder, and the host's files if it is new; existing files of the host stay untouched.
     /// `accounts` are those that may log in, the first of them the host's main account.
     ///
@@ -154,6 +182,11 @@ impl Layout {
         folder(&runtime, 0o755)?;
         for (name, text) in RUNTIME {
             file(&runtime.join(name), text, 0o644)?;
+        }
+        for (path, text) in metadata::of(spec) {
+            let path = runtime.join(path);
+            fs::create_dir_all(path.parent().unwrap_or(&runtime))?;
+            file(&path, &text, 0o644)?;
         }
         if self.rootfs().exists() {
             return Ok(());

@@ -28,6 +28,7 @@ mod fleet;
 mod host;
 mod isolation;
 mod layout;
+mod metadata;
 mod namespace;
 mod process;
 mod server;

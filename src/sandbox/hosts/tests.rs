@@ -694,3 +694,68 @@ fn a_host_is_quick() {
     assert!(first < Duration::from_secs(3), "{first:?}");
     assert!(begin.elapsed() / 20 < Duration::from_millis(500), "{:?}", begin.elapsed() / 20);
 }
+
+/// GET of the metadata service with nothing but bash; status line and body.
+const ASK: &str = r#"
+ask() {
+    local at=${AWS_EC2_METADATA_SERVICE_ENDPOINT#http://}
+    exec 3<>"/dev/tcp/${at%:*}/${at#*:}" || exit 9
+    printf '%s %s HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n' "$1" "$2" "$3" >&3
+    local status line
+    read -r status <&3
+    while read -r line <&3 && [ "$line" != $'\r' ]; do :; done
+    echo "${status#HTTP/1.1 }" | tr -d '\r'
+    cat <&3
+}
+token=$(ask PUT /latest/api/token 'X-aws-ec2-metadata-token-ttl-seconds: 60' | tail -n 1)
+get() { ask GET "/latest/meta-data/$1" "X-aws-ec2-metadata-token: $token"; }
+"#;
+
+#[test]
+fn the_metadata_service_answers_inside_and_nowhere_else() {
+    let stage = Stage::up(|_| {});
+    let said = |script: &str| stage.out(&format!("{ASK}{script}"));
+    assert_eq!(stage.out("echo $AWS_EC2_METADATA_SERVICE_ENDPOINT"), "http://127.169.254.169:1338");
+    assert_eq!(
+        stage.out("sudo sh -c 'echo $AWS_EC2_METADATA_SERVICE_ENDPOINT'"),
+        "http://127.169.254.169:1338"
+    );
+    assert_eq!(said("get instance-id"), "200 OK\ni-0123456789abcdef0");
+    assert_eq!(
+        said("get placement/region; echo; get placement/availability-zone"),
+        "200 OK\nus-west-2\n200 OK\nus-west-2a"
+    );
+    assert_eq!(said("get instance-type"), "200 OK\nt3.medium");
+    assert_eq!(said("get placement/"), "200 OK\navailability-zone\nregion");
+    assert_eq!(
+        said("get spot/instance-action; get events/recommendations/rebalance"),
+        "404 Not Found\n404 Not Found"
+    );
+    assert_eq!(said("get ../../../../etc/passwd"), "404 Not Found");
+    assert_eq!(said("ask GET /latest/meta-data/instance-id 'X: y'"), "401 Unauthorized");
+    assert_eq!(said("ask PUT /latest/api/token 'X: y'"), "400 Bad Request");
+    let tell =
+        |path: &str, text: Option<&str>| stage.runtime.block_on(stage.hosts.tell(&stage.spec.id, path, text));
+    let notice = r#"{"action":"terminate","time":"2026-11-24T02:00:00Z"}"#;
+    tell("spot/instance-action", Some(notice)).unwrap();
+    assert_eq!(said("get spot/instance-action"), format!("200 OK\n{notice}"));
+    tell("spot/instance-action", None).unwrap();
+    assert_eq!(said("get spot/instance-action"), "404 Not Found");
+    assert!(tell("../host_key", Some("x")).is_err());
+    assert!(!stage.ssh("echo x >/run/sandbox/metadata/latest/meta-data/instance-id").status.success());
+    // A client that says nothing does not keep the others waiting for ever.
+    assert_eq!(
+        said(
+            "at=${AWS_EC2_METADATA_SERVICE_ENDPOINT#http://}; exec 4<>/dev/tcp/${at%:*}/${at#*:}; get instance-type"
+        ),
+        "200 OK\nt3.medium"
+    );
+    // Loopback of the machine is another one.
+    assert!(TcpStream::connect("127.169.254.169:1338").is_err());
+    if stage.ssh("command -v curl").status.success() {
+        let curl = "e=$AWS_EC2_METADATA_SERVICE_ENDPOINT; \
+            t=$(curl -sf -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 21600' $e/latest/api/token) && \
+            curl -sf -H \"X-aws-ec2-metadata-token: $t\" $e/latest/meta-data/instance-id";
+        assert_eq!(stage.out(curl), "i-0123456789abcdef0");
+    }
+}

@@ -4,6 +4,9 @@ use crate::sandbox::ec2::fault::Fault;
 use crate::sandbox::ec2::images::{Image, ROOT_SIZE};
 use crate::sandbox::ec2::request::Params;
 
+/// The types of volumes.
+pub(super) const KINDS: &[&str] = &["gp2", "gp3", "io1", "io2", "st1", "sc1", "standard"];
+
 /// A volume to be made with the instance.
 #[derive(Debug, Clone)]
 pub(super) struct Device {
@@ -85,7 +88,7 @@ fn fill(device: &mut Device, volume: &Params, root: &str) -> Result<(), Fault> {
         return Err(Fault::new("InvalidBlockDeviceMapping", message));
     }
     if let Some(kind) = volume.text("VolumeType") {
-        if !["gp2", "gp3", "io1", "io2", "st1", "sc1", "standard"].contains(&kind) {
+        if !KINDS.contains(&kind) {
             return Err(Fault::value(format!("Invalid value '{kind}' for VolumeType.")));
         }
         device.kind = kind.to_owned();

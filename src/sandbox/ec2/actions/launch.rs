@@ -10,6 +10,7 @@ use super::launch_request::{INSTANCE, Ipv6, LaunchRequest, RUN, TAGGED};
 use super::placement::{self, Placement};
 use super::{Call, Effect, key_pairs, launch_templates, placement_groups};
 use crate::sandbox::ec2::fault::Fault;
+use crate::sandbox::ec2::interruptions;
 use crate::sandbox::ec2::market;
 use crate::sandbox::ec2::model::cloud::take_address;
 use crate::sandbox::ec2::model::id;
@@ -253,6 +254,12 @@ impl Batch<'_> {
             options: request.options.clone(),
             launched: call.now,
             state: State::Pending,
+            checked: false,
+            doom: self
+                .request
+                .spot
+                .as_ref()
+                .and_then(|_| interruptions::planned(call, self.request.kind, &subnet.zone)),
             ending: None,
         };
         call.effects.push(Effect::Boot(instance.machine(call.place.name)));
@@ -315,7 +322,7 @@ impl Batch<'_> {
 }
 
 /// A hardware address of the locally administered kind, as EC2's are.
-fn mac() -> String {
+pub(super) fn mac() -> String {
     let bytes: [u8; 5] = rand::rng().random();
     let tail: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("02:{}", tail.join(":"))

@@ -13,9 +13,12 @@ use super::regions::Place;
 use super::request::Params;
 use super::router::{Answer, Operation};
 use super::xml::Xml;
-use super::{Faults, Machine, fault::Fault};
+use super::{Faults, Machine, Warning, fault::Fault};
 
+pub(super) mod addresses;
 mod block_devices;
+pub(super) mod cidr_blocks;
+pub(super) mod egress_gateways;
 mod fleet_launch;
 mod fleet_request;
 pub(super) mod fleets;
@@ -61,13 +64,16 @@ pub(super) static FAMILIES: &[&[Operation]] = &[
     tags::OPERATIONS,
     vpcs::OPERATIONS,
     subnets::OPERATIONS,
+    cidr_blocks::OPERATIONS,
     gateways::OPERATIONS,
+    egress_gateways::OPERATIONS,
     route_tables::OPERATIONS,
     security_groups::OPERATIONS,
     security_rules::OPERATIONS,
     interfaces::OPERATIONS,
     key_pairs::OPERATIONS,
     volumes::OPERATIONS,
+    addresses::OPERATIONS,
 ];
 
 /// One request, and what its handler may touch.
@@ -84,6 +90,8 @@ pub(super) struct Call<'a> {
     pub elsewhere: BTreeMap<String, Region>,
     /// The service-linked roles of the account.
     pub roles: &'a mut BTreeSet<String>,
+    /// How many spot instances there have ever been.
+    pub spot_launched: &'a mut u64,
     /// The faults to inject.
     pub faults: &'a Faults,
     /// How often each of the refusals among them has been used.
@@ -101,6 +109,8 @@ pub(super) enum Effect {
     Boot(Machine),
     /// Remove the machine of the instance with this id.
     Remove(String),
+    /// Tell the machine of the instance with this id.
+    Warn(String, Warning),
 }
 
 /// A page of resources with their ids, and the token of the next page.

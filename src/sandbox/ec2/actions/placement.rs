@@ -194,6 +194,8 @@ pub(super) fn private_addresses(
         .attached()
         .filter(|instance| instance.subnet == subnet.id)
         .map(|instance| instance.private_ip)
+        .chain(region.interfaces.values().map(|interface| interface.private_ip))
+        .filter(|address| subnet.cidr.contains(*address))
         .collect();
     let hosts = 4..subnet.cidr.size().saturating_sub(1);
     let total = hosts.end.saturating_sub(hosts.start);

@@ -4,6 +4,7 @@ use super::{Call, done};
 use crate::sandbox::ec2::fault::Fault;
 use crate::sandbox::ec2::filter::{Field, one};
 use crate::sandbox::ec2::model::cidr::Cidr;
+use crate::sandbox::ec2::model::ipv6::Ipv6Block;
 use crate::sandbox::ec2::model::network::{Association, Route, RouteTable};
 use crate::sandbox::ec2::model::region::{Region, find, find_mut};
 use crate::sandbox::ec2::model::{ACCOUNT, id};
@@ -16,7 +17,11 @@ const DESTINATION: &[&str] = &["*RouteTableId", "DestinationCidrBlock", "Destina
 pub(in super::super) const OPERATIONS: &[Operation] = &[
     Operation::write("CreateRouteTable", create, &[&["*VpcId", "ClientToken"], TAG_SPECIFICATION]),
     Operation::write("DeleteRouteTable", delete, &[&["*RouteTableId"]]),
-    Operation::write("CreateRoute", create_route, &[DESTINATION, &["GatewayId"]]),
+    Operation::write(
+        "CreateRoute",
+        create_route,
+        &[DESTINATION, &["GatewayId", "EgressOnlyInternetGatewayId"]],
+    ),
     Operation::write("DeleteRoute", delete_route, &[DESTINATION]),
     Operation::write("AssociateRouteTable", associate, &[&["*RouteTableId", "*SubnetId"]]),
     Operation::write("DisassociateRouteTable", disassociate, &[&["*AssociationId"]]),
@@ -41,6 +46,10 @@ const FIELDS: &[Field<RouteTable>] = &[
         let local = region.vpcs.get(&table.vpc).map(|vpc| vpc.cidr.to_string());
         let others = table.routes.iter().map(|route| route.destination.clone());
         local.into_iter().chain(others).collect()
+    }),
+    ("route.destination-ipv6-cidr-block", |table, _| {
+        let all = table.routes.iter().map(|route| route.destination.clone());
+        all.filter(|destination| destination.contains(':')).collect()
     }),
     ("route.gateway-id", |table, _| {
         let others = table.routes.iter().map(|route| route.gateway.clone());
@@ -85,7 +94,11 @@ fn destination(call: &Call<'_>) -> Result<String, Fault> {
             .parse::<Cidr>()
             .map(|cidr| cidr.to_string())
             .map_err(|_| Fault::value_of("destinationCidrBlock", text, "This is not a valid CIDR block.")),
-        (None, Some(text)) => Ok(text.to_owned()),
+        (None, Some(text)) => {
+            Ipv6Block::parse(String::new(), text).map(|block| block.cidr()).ok_or_else(|| {
+                Fault::value_of("destinationIpv6CidrBlock", text, "This is not a valid CIDR block.")
+            })
+        }
         (None, None) => Err(Fault::missing("destinationCidrBlock or destinationIpv6CidrBlock")),
         (Some(_), Some(_)) => Err(Fault::combination(
             "The parameters destinationCidrBlock and destinationIpv6CidrBlock cannot be used together",
@@ -97,15 +110,25 @@ fn create_route(call: &mut Call<'_>) -> Answer {
     let id = call.params.required("RouteTableId")?;
     let destination = destination(call)?;
     // Gateways are the only targets in the sandbox.
-    let gateway = call.params.required("GatewayId")?;
+    let (gateway, egress) = match call.params.text("EgressOnlyInternetGatewayId") {
+        Some(id) => (id, true),
+        None => (call.params.required("GatewayId")?, false),
+    };
+    if egress && !destination.contains(':') {
+        return Err(Fault::value("An egress-only internet gateway carries IPv6 traffic only"));
+    }
     let table = find(&call.region.route_tables, &id::ROUTE_TABLE, id)?;
-    let attached = match call.region.gateways.get(gateway) {
-        Some(gateway) => gateway.vpc.as_deref() == Some(table.vpc.as_str()),
-        None => {
-            let message = format!("The gateway ID '{gateway}' does not exist");
-            return Err(Fault::new("InvalidGatewayID.NotFound", message));
+    let network = match egress {
+        true => Some(&find(&call.region.egress_gateways, &id::EGRESS_GATEWAY, gateway)?.vpc),
+        false => {
+            let known = call.region.gateways.get(gateway).ok_or_else(|| {
+                let message = format!("The gateway ID '{gateway}' does not exist");
+                Fault::new("InvalidGatewayID.NotFound", message)
+            })?;
+            known.vpc.as_ref()
         }
     };
+    let attached = network == Some(&table.vpc);
     if !attached {
         let message = format!("route table {id} and network gateway {gateway} belong to different networks");
         return Err(Fault::value(message));
@@ -201,6 +224,12 @@ fn write(xml: &mut Xml, table: &RouteTable, region: &Region) {
                 xml.text("state", "active").text("origin", "CreateRouteTable");
             });
         }
+        if let Some(block) = region.vpcs.get(&table.vpc).and_then(|vpc| vpc.ipv6.as_ref()) {
+            xml.element("item", |xml| {
+                xml.text("destinationIpv6CidrBlock", block.cidr()).text("gatewayId", "local");
+                xml.text("state", "active").text("origin", "CreateRouteTable");
+            });
+        }
         for route in &table.routes {
             xml.element("item", |xml| write_route(xml, route, table, region));
         }
@@ -219,8 +248,13 @@ fn write(xml: &mut Xml, table: &RouteTable, region: &Region) {
 fn write_route(xml: &mut Xml, route: &Route, table: &RouteTable, region: &Region) {
     let v6 = route.destination.contains(':');
     let name = if v6 { "destinationIpv6CidrBlock" } else { "destinationCidrBlock" };
-    let gateway = region.gateways.get(&route.gateway);
-    let attached = gateway.is_some_and(|gateway| gateway.vpc.as_ref() == Some(&table.vpc));
-    xml.text(name, &route.destination).text("gatewayId", &route.gateway);
+    let egress = route.gateway.starts_with("eigw-");
+    let network = match egress {
+        true => region.egress_gateways.get(&route.gateway).map(|gateway| &gateway.vpc),
+        false => region.gateways.get(&route.gateway).and_then(|gateway| gateway.vpc.as_ref()),
+    };
+    let attached = network == Some(&table.vpc);
+    xml.text(name, &route.destination);
+    xml.text(if egress { "egressOnlyInternetGatewayId" } else { "gatewayId" }, &route.gateway);
     xml.text("state", if attached { "active" } else { "blackhole" }).text("origin", "CreateRoute");
 }

@@ -124,7 +124,8 @@ fn delete(call: &mut Call<'_>) -> Answer {
         let message = format!("the specified group: \"{id}\" name: \"default\" cannot be deleted by a user");
         return Err(Fault::new("CannotDelete", message));
     }
-    let used = call.region.attached().any(|instance| instance.groups.contains(&id));
+    let used = call.region.attached().any(|instance| instance.groups.contains(&id))
+        || call.region.interfaces.values().any(|interface| interface.groups.contains(&id));
     let referenced = call.region.groups.values().any(|other| other.id != id && other.refers_to(&id));
     if used || referenced {
         return Err(Fault::dependency(format!("resource {id} has a dependent object")));

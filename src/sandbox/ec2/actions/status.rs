@@ -35,13 +35,14 @@ const FIELDS: &[Field<Instance>] = &[
 fn status(instance: &Instance) -> &'static str {
     match instance.state {
         State::Pending => "initializing",
-        State::Running => "ok",
+        State::Running if instance.checked => "ok",
+        State::Running => "initializing",
         State::ShuttingDown | State::Terminated => "not-applicable",
     }
 }
 
 fn reachability(instance: &Instance) -> &'static str {
-    if instance.state == State::Running { "passed" } else { "initializing" }
+    if instance.state == State::Running && instance.checked { "passed" } else { "initializing" }
 }
 
 fn describe(call: &mut Call<'_>) -> Answer {

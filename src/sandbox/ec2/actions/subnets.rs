@@ -1,9 +1,10 @@
 //! Subnets: CreateSubnet, DeleteSubnet, DescribeSubnets, ModifySubnetAttribute.
 
 use super::vpcs::block;
-use super::{Call, done};
+use super::{Call, cidr_blocks, done};
 use crate::sandbox::ec2::fault::Fault;
 use crate::sandbox::ec2::filter::{Field, one};
+use crate::sandbox::ec2::model::ipv6::Ipv6Block;
 use crate::sandbox::ec2::model::network::Subnet;
 use crate::sandbox::ec2::model::region::{Region, find, find_mut};
 use crate::sandbox::ec2::model::{ACCOUNT, id};
@@ -16,7 +17,10 @@ pub(in super::super) const OPERATIONS: &[Operation] = &[
     Operation::write(
         "CreateSubnet",
         create,
-        &[&["*VpcId", "*CidrBlock", "AvailabilityZone", "AvailabilityZoneId"], TAG_SPECIFICATION],
+        &[
+            &["*VpcId", "*CidrBlock", "Ipv6CidrBlock", "AvailabilityZone", "AvailabilityZoneId"],
+            TAG_SPECIFICATION,
+        ],
     ),
     Operation::write("DeleteSubnet", delete, &[&["*SubnetId"]]),
     Operation::read("DescribeSubnets", describe, &[&["SubnetId.N"], FILTER, PAGE]),
@@ -37,6 +41,12 @@ const FIELDS: &[Field<Subnet>] = &[
     ("cidr-block", |subnet, _| one(subnet.cidr)),
     ("cidr", |subnet, _| one(subnet.cidr)),
     ("cidrBlock", |subnet, _| one(subnet.cidr)),
+    ("ipv6-cidr-block-association.association-id", |subnet, _| {
+        subnet.ipv6.iter().map(|block| block.association.clone()).collect()
+    }),
+    ("ipv6-cidr-block-association.ipv6-cidr-block", |subnet, _| {
+        subnet.ipv6.iter().map(Ipv6Block::cidr).collect()
+    }),
     ("default-for-az", |subnet, _| one(subnet.default_for_zone)),
     ("defaultForAz", |subnet, _| one(subnet.default_for_zone)),
     ("map-public-ip-on-launch", |subnet, _| one(subnet.map_public)),
@@ -48,7 +58,9 @@ const FIELDS: &[Field<Subnet>] = &[
 const RESERVED: u64 = 5;
 
 fn available(subnet: &Subnet, region: &Region) -> u64 {
-    let used = region.attached().filter(|instance| instance.subnet == subnet.id).count() as u64;
+    let instances = region.attached().filter(|instance| instance.subnet == subnet.id).count();
+    let others = region.interfaces.values().filter(|interface| interface.subnet == subnet.id).count();
+    let used = (instances + others) as u64;
     subnet.cidr.size().saturating_sub(RESERVED + used)
 }
 
@@ -66,7 +78,12 @@ fn create(call: &mut Call<'_>) -> Answer {
     }
     let zone = zone(call)?;
     let tags = tags::specified(call.params, "subnet")?;
+    let ipv6 = call.params.text("Ipv6CidrBlock");
+    let ipv6 = ipv6.map(|text| cidr_blocks::of_subnet(call.region, &vpc, text)).transpose()?;
     let id = call.region.add_subnet(&vpc, cidr, &zone, false);
+    if let Some(subnet) = call.region.subnets.get_mut(&id) {
+        subnet.ipv6 = ipv6;
+    }
     call.region.tag(&id, &tags);
     let subnet = find(&call.region.subnets, &id::SUBNET, &id)?;
     let mut xml = Xml::new();
@@ -94,7 +111,7 @@ fn zone(call: &Call<'_>) -> Result<Zone, Fault> {
 fn delete(call: &mut Call<'_>) -> Answer {
     let id = call.params.required("SubnetId")?;
     find(&call.region.subnets, &id::SUBNET, id)?;
-    if call.region.attached().any(|instance| instance.subnet == id) {
+    if call.region.inhabited(id) {
         return Err(Fault::dependency(format!("The subnet '{id}' has dependencies and cannot be deleted.")));
     }
     call.region.subnets.remove(id);
@@ -116,7 +133,21 @@ fn describe(call: &mut Call<'_>) -> Answer {
 fn modify(call: &mut Call<'_>) -> Answer {
     let value = |name: &str| call.params.group(name).map(|group| group.flag("Value")).transpose();
     let map_public = value("MapPublicIpOnLaunch")?.flatten();
+    let assign_ipv6 = value("AssignIpv6AddressOnCreation")?.flatten();
+    if map_public.is_some() && assign_ipv6.is_some() {
+        return Err(Fault::combination("Fields for multiple attribute types specified"));
+    }
     let subnet = find_mut(&mut call.region.subnets, &id::SUBNET, call.params.required("SubnetId")?)?;
+    if let Some(assign) = assign_ipv6 {
+        if assign && subnet.ipv6.is_none() {
+            let message = format!(
+                "Invalid value 'true' for assignIpv6AddressOnCreation. {} has no IPv6 CIDR block",
+                subnet.id
+            );
+            return Err(Fault::value(message));
+        }
+        subnet.assign_ipv6 = assign;
+    }
     if let Some(map_public) = map_public {
         subnet.map_public = map_public;
     }
@@ -129,7 +160,10 @@ fn write(xml: &mut Xml, subnet: &Subnet, region: &Region) {
     xml.text("availableIpAddressCount", available(subnet, region));
     xml.text("availabilityZone", &subnet.zone).text("availabilityZoneId", &subnet.zone_id);
     xml.text("defaultForAz", subnet.default_for_zone).text("mapPublicIpOnLaunch", subnet.map_public);
-    xml.text("assignIpv6AddressOnCreation", false).element("ipv6CidrBlockAssociationSet", |_| {});
+    xml.text("assignIpv6AddressOnCreation", subnet.assign_ipv6);
+    xml.set("ipv6CidrBlockAssociationSet", &subnet.ipv6, |xml, block| {
+        cidr_blocks::write(xml, block, "associated");
+    });
     let region_name = subnet.zone.trim_end_matches(|letter: char| letter.is_ascii_lowercase());
     xml.text("subnetArn", format!("arn:aws:ec2:{region_name}:{ACCOUNT}:subnet/{}", subnet.id));
     xml.text("enableDns64", false).text("ipv6Native", false);

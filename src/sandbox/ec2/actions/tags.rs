@@ -43,7 +43,8 @@ fn create(call: &mut Call<'_>) -> Answer {
     for id in &ids {
         let mut merged = call.region.tags.get(id).cloned().unwrap_or_default();
         merged.extend(tags.clone());
-        check_count(merged.len())?;
+        // The tags that AWS itself puts on do not count.
+        check_count(merged.keys().filter(|key| !key.starts_with("aws:")).count())?;
     }
     for id in &ids {
         call.region.tag(id, &tags);

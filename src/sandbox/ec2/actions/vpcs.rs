@@ -1,9 +1,10 @@
 //! VPCs: CreateVpc, CreateDefaultVpc, DeleteVpc, DescribeVpcs and their attributes.
 
-use super::{Call, done};
+use super::{Call, cidr_blocks, done};
 use crate::sandbox::ec2::fault::Fault;
 use crate::sandbox::ec2::filter::{Field, one};
 use crate::sandbox::ec2::model::cidr::Cidr;
+use crate::sandbox::ec2::model::ipv6::Ipv6Block;
 use crate::sandbox::ec2::model::network::Vpc;
 use crate::sandbox::ec2::model::region::{Region, find, find_mut};
 use crate::sandbox::ec2::model::{ACCOUNT, id};
@@ -38,6 +39,10 @@ const FIELDS: &[Field<Vpc>] = &[
     ("cidr-block-association.association-id", |vpc, _| one(&vpc.association)),
     ("cidr-block-association.cidr-block", |vpc, _| one(vpc.cidr)),
     ("cidr-block-association.state", |_, _| one("associated")),
+    ("ipv6-cidr-block-association.association-id", |vpc, _| {
+        vpc.ipv6.iter().map(|block| block.association.clone()).collect()
+    }),
+    ("ipv6-cidr-block-association.ipv6-cidr-block", |vpc, _| vpc.ipv6.iter().map(Ipv6Block::cidr).collect()),
     ("dhcp-options-id", |_, _| one(DHCP_OPTIONS)),
     ("is-default", |vpc, _| one(vpc.is_default)),
     ("isDefault", |vpc, _| one(vpc.is_default)),
@@ -69,11 +74,12 @@ fn create(call: &mut Call<'_>) -> Answer {
         None | Some("default") => {}
         Some(other) => return Err(Fault::unsupported(format!("the sandbox has no {other} tenancy"))),
     }
-    if call.params.flag("AmazonProvidedIpv6CidrBlock")?.unwrap_or(false) {
-        return Err(Fault::unsupported("the sandbox has no IPv6 networks"));
-    }
+    let ipv6 = call.params.flag("AmazonProvidedIpv6CidrBlock")?.unwrap_or(false);
     check_quota(call)?;
     let id = call.region.add_vpc(cidr, false);
+    if let Some(vpc) = call.region.vpcs.get_mut(&id).filter(|_| ipv6) {
+        vpc.ipv6 = Some(cidr_blocks::amazon_provided());
+    }
     call.region.tag(&id, &tags);
     created(call.region, &id, "pending")
 }
@@ -103,7 +109,8 @@ fn delete(call: &mut Call<'_>) -> Answer {
     let subnets = region.subnets.values().any(|subnet| subnet.vpc == id);
     let groups = region.groups.values().any(|group| group.vpc == id && !group.is_default());
     let tables = region.route_tables.values().any(|table| table.vpc == id && !table.is_main());
-    if gateways || subnets || groups || tables {
+    let ways_out = region.egress_gateways.values().any(|gateway| gateway.vpc == id);
+    if gateways || subnets || groups || tables || ways_out {
         return Err(Fault::dependency(format!("The vpc '{id}' has dependencies and cannot be deleted.")));
     }
     region.vpcs.remove(id);
@@ -161,6 +168,10 @@ fn write(xml: &mut Xml, vpc: &Vpc, region: &Region, state: &str) {
         xml.element("cidrBlockState", |xml| {
             xml.text("state", "associated");
         });
+    });
+    xml.set("ipv6CidrBlockAssociationSet", &vpc.ipv6, |xml, block| {
+        cidr_blocks::write(xml, block, "associated");
+        xml.text("ipv6Pool", "Amazon");
     });
     xml.text("dhcpOptionsId", DHCP_OPTIONS).text("instanceTenancy", "default");
     xml.text("isDefault", vpc.is_default);

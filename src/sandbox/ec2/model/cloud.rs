@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
-use std::time::Duration;
 
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 
+use super::instance::Pace;
 use super::region::Region;
 use crate::sandbox::ec2::moment::Moment;
 
@@ -22,6 +22,9 @@ pub(in super::super) struct Cloud {
     /// Service-linked roles that were created, by name.
     #[serde(default)]
     pub roles: BTreeSet<String>,
+    /// How many spot instances there have ever been.
+    #[serde(default)]
+    pub spot_launched: u64,
 }
 
 impl Default for Cloud {
@@ -31,15 +34,16 @@ impl Default for Cloud {
             regions: BTreeMap::new(),
             addresses: BTreeSet::new(),
             roles: BTreeSet::new(),
+            spot_launched: 0,
         }
     }
 }
 
 impl Cloud {
     /// Lets time take effect everywhere.
-    pub fn settle(&mut self, now: Moment, pending: Duration, shutting_down: Duration) {
+    pub fn settle(&mut self, now: Moment, pace: Pace) {
         for region in self.regions.values_mut() {
-            for address in region.settle(now, pending, shutting_down) {
+            for address in region.settle(now, pace) {
                 self.addresses.remove(&address);
             }
         }

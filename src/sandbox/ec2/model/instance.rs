@@ -13,6 +13,17 @@ use crate::sandbox::ec2::{Lifecycle, Machine};
 /// How long a terminated instance can still be described.
 pub(in super::super) const REMEMBERED: Duration = Duration::from_secs(3600);
 
+/// How long the parts of a life take.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Pace {
+    /// From the launch until it runs.
+    pub pending: Duration,
+    /// From then until its status checks have passed.
+    pub checks: Duration,
+    /// From its end until it is terminated.
+    pub shutting_down: Duration,
+}
+
 /// Where an instance is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -87,8 +98,33 @@ pub(in super::super) struct Instance {
     pub options: LaunchOptions,
     pub launched: Moment,
     pub state: State,
+    /// Whether its status checks have passed.
+    #[serde(default)]
+    pub checked: bool,
+    /// How AWS will take it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doom: Option<Doom>,
     /// Why and when it ended.
     pub ending: Option<Ending>,
+}
+
+/// The coming end of a spot instance by AWS's own will; what has been carried out is taken out.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(in super::super) struct Doom {
+    /// When a rebalance recommendation is due.
+    pub rebalance: Option<Moment>,
+    /// When the notice is due.
+    pub notice: Option<Moment>,
+    /// When the instance ends.
+    pub end: Option<Moment>,
+}
+
+impl Doom {
+    /// When something is due next.
+    pub fn next(&self) -> Option<Moment> {
+        [self.rebalance, self.notice, self.end].into_iter().flatten().min()
+    }
 }
 
 fn usual_root_device() -> String {
@@ -167,10 +203,12 @@ impl Instance {
     }
 
     /// Moves on to the state that the time since its launch or end calls for.
-    pub fn settle(&mut self, now: Moment, pending: Duration, shutting_down: Duration) {
+    pub fn settle(&mut self, now: Moment, pace: Pace) {
+        let age = now.since(self.launched);
+        self.checked |= age >= pace.pending + pace.checks;
         match (&self.state, &self.ending) {
-            (State::Pending, _) if now.since(self.launched) >= pending => self.state = State::Running,
-            (State::ShuttingDown, Some(ending)) if now.since(ending.at) >= shutting_down => {
+            (State::Pending, _) if age >= pace.pending => self.state = State::Running,
+            (State::ShuttingDown, Some(ending)) if now.since(ending.at) >= pace.shutting_down => {
                 self.state = State::Terminated;
             }
             _ => {}

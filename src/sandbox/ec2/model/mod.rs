@@ -1,11 +1,13 @@
 //! What the sandbox's cloud consists of; all of it is stored in `cloud.json`.
 
+pub(super) mod address;
 pub(super) mod cidr;
 pub(super) mod cloud;
 pub(super) mod fleet;
 pub(super) mod group;
 pub(super) mod id;
 pub(super) mod instance;
+pub(super) mod interface;
 pub(super) mod ipv6;
 pub(super) mod key_pair;
 pub(super) mod network;

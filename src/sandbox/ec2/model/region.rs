@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::address::{Address, EgressGateway};
 use super::cidr::Cidr;
 use super::fleet::Fleet;
 use super::group::{Group, Peer, Rule, Traffic};
 use super::id::{self, IdKind};
-use super::instance::{Instance, REMEMBERED, State};
+use super::instance::{Instance, Pace, REMEMBERED, State};
+use super::interface::LooseInterface;
 use super::key_pair::KeyPair;
 use super::network::{Association, Gateway, Route, RouteTable, Subnet, Vpc};
 use super::placement_group::PlacementGroup;
@@ -38,6 +40,11 @@ pub(in super::super) struct Region {
     pub instances: BTreeMap<String, Instance>,
     pub volumes: BTreeMap<String, Volume>,
     pub spot_requests: BTreeMap<String, SpotRequest>,
+    /// Interfaces that belong to no instance.
+    pub interfaces: BTreeMap<String, LooseInterface>,
+    /// Elastic IP addresses.
+    pub elastic: BTreeMap<String, Address>,
+    pub egress_gateways: BTreeMap<String, EgressGateway>,
     pub templates: BTreeMap<String, LaunchTemplate>,
     pub fleets: BTreeMap<String, Fleet>,
     /// By name, which is what identifies a placement group.
@@ -164,7 +171,17 @@ impl Region {
             rules: vec![rule(true, Peer::Ipv4("0.0.0.0/0".to_owned()))],
         };
         self.groups.insert(id.clone(), group);
+        let v6 = self.vpcs.get(vpc).is_some_and(|vpc| vpc.ipv6.is_some());
+        if let Some(added) = self.groups.get_mut(&id).filter(|_| v6) {
+            added.rules.push(rule(true, Peer::Ipv6("::/0".to_owned())));
+        }
         id
+    }
+
+    /// Whether an interface is in a subnet: of an instance, or on its own.
+    pub fn inhabited(&self, subnet: &str) -> bool {
+        self.attached().any(|instance| instance.subnet == subnet)
+            || self.interfaces.values().any(|interface| interface.subnet == subnet)
     }
 
     /// Sets the tags of a new resource.
@@ -199,7 +216,12 @@ impl Region {
             "rtb" => self.route_tables.contains_key(id),
             "sg" => self.groups.contains_key(id),
             "sgr" => self.groups.values().any(|group| group.rules.iter().any(|rule| rule.id == id)),
-            "eni" => self.attached().any(|instance| instance.interface.id == id),
+            "eni" => {
+                self.interfaces.contains_key(id)
+                    || self.attached().any(|instance| instance.interface.id == id)
+            }
+            "eipalloc" => self.elastic.contains_key(id),
+            "eigw" => self.egress_gateways.contains_key(id),
             "key" => self.key_pairs.values().any(|key| key.id == id),
             "vol" => self.volumes.contains_key(id),
             "sir" => self.spot_requests.contains_key(id),
@@ -212,11 +234,11 @@ impl Region {
 
     /// Lets time take effect: starts what was pending, ends what was shutting down and forgets what
     /// ended long ago. Returns the addresses that became free.
-    pub fn settle(&mut self, now: Moment, pending: Duration, shutting_down: Duration) -> Vec<Ipv4Addr> {
+    pub fn settle(&mut self, now: Moment, pace: Pace) -> Vec<Ipv4Addr> {
         let mut ended = Vec::new();
         for instance in self.instances.values_mut() {
             let before = instance.state;
-            instance.settle(now, pending, shutting_down);
+            instance.settle(now, pace);
             if before != instance.state && instance.state == State::Terminated {
                 ended.push(instance.id.clone());
             }
@@ -238,6 +260,9 @@ impl Region {
     pub fn release(&mut self, id: &str) {
         let Some(instance) = self.instances.get(id) else { return };
         self.tags.remove(&instance.interface.id);
+        for address in self.elastic.values_mut() {
+            address.associated.take_if(|(_, owner)| owner == id);
+        }
         for id in &instance.volumes {
             let Some(volume) = self.volumes.get_mut(id) else { continue };
             if volume.attachment.take().is_some_and(|attached| attached.delete_on_termination) {

@@ -134,8 +134,8 @@ described = ec2.describe_instances(
     Filters=[by("instance-state-name", "running"), by("tag:Name", "n*"), by("vpc-id", vpc), by("key-name", "mine")]
 )["Reservations"]
 assert sorted(i["InstanceId"] for i in described[0]["Instances"]) == sorted(ids)
-status = ec2.describe_instance_status(InstanceIds=ids)["InstanceStatuses"]
-assert {s["InstanceStatus"]["Status"] for s in status} == {"ok"}
+statuses = lambda: [s["InstanceStatus"]["Status"] for s in ec2.describe_instance_status(InstanceIds=ids)["InstanceStatuses"]]
+eventually(lambda: statuses() == ["ok"] * 3)
 assert "cloud-init" in ec2.get_console_output(InstanceId=ids[0])["Output"]
 requests = ec2.describe_spot_instance_requests(Filters=[by("state", "active")])["SpotInstanceRequests"]
 assert sorted(r["InstanceId"] for r in requests) == sorted(ids)

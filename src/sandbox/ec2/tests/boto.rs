@@ -92,3 +92,9 @@ async fn other_services_answer_at_the_same_endpoint() {
     .await;
     python(&fixture, include_str!("services.py")).await;
 }
+
+#[tokio::test]
+async fn the_rest_of_a_network_and_what_nuke_must_find() {
+    let fixture = Fixture::new().await;
+    python(&fixture, include_str!("resources.py")).await;
+}

@@ -2,6 +2,7 @@
 
 mod boto;
 mod faults;
+mod interruptions;
 mod life;
 mod wire;
 
@@ -13,7 +14,7 @@ use async_trait::async_trait;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::{Endpoint, Machine, Machines, Options};
+use super::{Endpoint, Machine, Machines, Options, Warning};
 use crate::error::{Error, Result};
 
 /// Machines that only write down what they are told.
@@ -21,6 +22,7 @@ use crate::error::{Error, Result};
 struct Notes {
     living: Mutex<BTreeMap<String, Machine>>,
     removed: Mutex<Vec<String>>,
+    warned: Mutex<Vec<(String, Warning)>>,
     /// While set, machines can be neither booted nor removed.
     broken: Mutex<bool>,
 }
@@ -44,6 +46,11 @@ impl Machines for Notes {
     async fn boot(&self, machine: Machine) -> Result<()> {
         self.check()?;
         self.living.lock().unwrap().insert(machine.id.clone(), machine);
+        Ok(())
+    }
+
+    async fn warn(&self, id: &str, warning: Warning) -> Result<()> {
+        self.warned.lock().unwrap().push((id.to_owned(), warning));
         Ok(())
     }
 
@@ -143,6 +150,7 @@ impl Fixture {
 fn quick(folder: &tempfile::TempDir) -> Options {
     let mut options = Options::new(folder.path());
     options.pending = Duration::from_millis(20);
+    options.status_checks = Duration::from_millis(20);
     options.shutting_down = Duration::from_millis(20);
     options
 }

@@ -27,6 +27,9 @@ echo 600 >/proc/self/oom_score_adj 2>/dev/null
 
 kind=$1 number=$2
 export USER="$3" LOGNAME="$3" HOME="$4"
+if [ -e /dev/sessions/metadata ]; then
+    export AWS_EC2_METADATA_SERVICE_ENDPOINT=http://127.169.254.169:1338
+fi
 shift 4
 while [ "$1" != -- ]; do
     export "$1"

@@ -1,0 +1,78 @@
+//! What the instance metadata service of a host tells; `guest/metadata.pl` serves it inside.
+//!
+//! The network of a host is its own, so the service listens there, on a loopback address of the host,
+//! and every session finds it through `AWS_EC2_METADATA_SERVICE_ENDPOINT`, the variable that the AWS
+//! SDKs know. What it tells are files that only the outside can write.
+
+use std::path::{Path, PathBuf};
+
+use super::spec::HostSpec;
+
+/// The folder within `runtime`.
+const FOLDER: &str = "metadata";
+
+/// The file of a path such as `spot/instance-action`, below `latest/meta-data`.
+pub(super) fn file(runtime: &Path, path: &str) -> PathBuf {
+    runtime.join(FOLDER).join("latest/meta-data").join(path)
+}
+
+/// Everything that is known of an instance from its launch on: path and content.
+pub(super) fn of(spec: &HostSpec) -> Vec<(String, String)> {
+    let document = serde_json::json!({
+        "accountId": "123456789012",
+        "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" },
+        "availabilityZone": spec.zone,
+        "imageId": spec.image_id,
+        "instanceId": spec.id,
+        "instanceType": spec.instance_type,
+        "privateIp": spec.private_ip,
+        "region": spec.region,
+        "version": "2017-09-30",
+    });
+    let name = spec.hostname();
+    let address = spec.address.to_string();
+    let plain = [
+        ("ami-id", spec.image_id.as_str()),
+        ("hostname", &name),
+        ("instance-id", &spec.id),
+        ("instance-type", &spec.instance_type),
+        ("local-hostname", &name),
+        ("local-ipv4", &spec.private_ip),
+        ("public-ipv4", &address),
+        ("placement/availability-zone", &spec.zone),
+        ("placement/region", &spec.region),
+        ("services/domain", "amazonaws.com"),
+        ("services/partition", "aws"),
+    ];
+    let mut all: Vec<(String, String)> = plain
+        .into_iter()
+        .map(|(path, text)| (format!("{FOLDER}/latest/meta-data/{path}"), text.to_owned()))
+        .collect();
+    let path = format!("{FOLDER}/latest/dynamic/instance-identity/document");
+    all.push((path, format!("{document:#}")));
+    all
+}
+
+/// Whether a path is one of plain names, none of which leads out of the folder.
+pub(super) fn is_plain(path: &str) -> bool {
+    let plain = |part: &str| {
+        !part.is_empty()
+            && part != "."
+            && part != ".."
+            && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+    };
+    path.split('/').all(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_stay_in_their_folder() {
+        assert!(is_plain("spot/instance-action"));
+        for bad in ["", "/etc", "a//b", "../x", "a/../b", "a b"] {
+            assert!(!is_plain(bad), "{bad}");
+        }
+    }
+}
