@@ -183,7 +183,7 @@ fn branches_on_what_is_not_known_are_marked() {
         "recipes/branch.rhai",
         "let project = config::load();\n\
          let opt = #{ count: 1, regions: [\"us-west-2\"], types: [\"t3.micro\"], market: \"on-demand\", max_price: 0.0 };\n\
-         let host = fleet::reach(fleet::launch(fleet::prepare(project, opt, aws::identity())))[0];\n\
+         let host = fleet::reach(fleet::launch(fleet::prepare(project, opt)))[0];\n\
          if host.public_ip == \"10.0.0.1\" { print(\"ten\"); }\n\
          let seen = ssh::run(host, \"systemctl is-active app\");\n\
          if seen.stdout == \"active\" { print(\"up\"); }\n\

@@ -117,7 +117,7 @@ fn partial_success_is_told_by_exit_code_3() {
     spot.write(
         "recipes/partial.rhai",
         "let project = config::load();\n\
-         let plan = fleet::prepare(project, #{ count: 2, regions: [\"us-west-2\"], types: [\"t3.micro\"], market: \"spot\", max_price: 0.0 }, aws::identity());\n\
+         let plan = fleet::prepare(project, #{ count: 2, regions: [\"us-west-2\"], types: [\"t3.micro\"], market: \"spot\", max_price: 0.0 });\n\
          let hosts = fleet::reach(fleet::launch(plan));\n\
          let results = [ssh::run(hosts[0], \"true\"), ssh::run(hosts[1], \"echo broken >&2; exit 3\")];\n\
          deploy::finish(deploy::advance(results, \"checked\"));\n\
@@ -203,7 +203,7 @@ fn flags_win_over_the_sections_of_regions() {
         "recipes/plan.rhai",
         "let project = config::load();\n\
          let opt = args(#{ count: project.fleet.count, regions: project.fleet.regions, types: project.fleet.types });\n\
-         let plan = fleet::prepare(project, opt + #{ market: \"spot\", max_price: 0.0 }, aws::identity());\n\
+         let plan = fleet::prepare(project, opt + #{ market: \"spot\", max_price: 0.0 });\n\
          for r in plan.regions { print(`${r.region} ${r.count} ${r.pools[0].type}`); }",
     );
     let plan = |words: &[&str]| spot.sandbox(&[&["plan"], words].concat()).expect(0).stdout;

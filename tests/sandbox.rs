@@ -19,7 +19,7 @@ fn a_recipe_cannot_harm_or_read_the_machine() {
         "recipes/wild.rhai",
         &format!(
             "let project = config::load();\n\
-             let plan = fleet::prepare(project, #{{ count: 1, regions: [\"us-west-2\"], types: [\"t3.micro\"], market: \"spot\", max_price: 0.0 }}, aws::identity());\n\
+             let plan = fleet::prepare(project, #{{ count: 1, regions: [\"us-west-2\"], types: [\"t3.micro\"], market: \"spot\", max_price: 0.0 }});\n\
              let host = fleet::reach(fleet::launch(plan))[0];\n\
              let read = ssh::run(host, \"cat {folder}/private/secret.txt; ls {folder}\");\n\
              print(`read ${{read.ok}} ${{read.stdout}}`);\n\
@@ -86,7 +86,7 @@ fn an_interruption_is_seen_on_the_host_and_in_the_cloud() {
         host.run(&path.to_string_lossy(), []).unwrap().value
     };
     let id = run("let project = config::load();\n\
-        let plan = fleet::prepare(project, #{ count: 1, regions: [\"us-west-2\"], types: [\"t3.micro\"], market: \"spot\", max_price: 0.0 }, aws::identity());\n\
+        let plan = fleet::prepare(project, #{ count: 1, regions: [\"us-west-2\"], types: [\"t3.micro\"], market: \"spot\", max_price: 0.0 });\n\
         fleet::launch(plan)[0].id");
     let id = id.as_str().unwrap();
     let quiet = run(WATCH);

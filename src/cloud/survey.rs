@@ -29,6 +29,10 @@ pub struct Area {
     /// The image, as the configuration writes it: `auto`, an id, or a pattern. Without one none is
     /// looked for.
     pub image: Option<String>,
+    /// Whether an image that was found in an earlier run is looked up again.
+    pub refresh: bool,
+    /// How many instances are to be there; none: its share.
+    pub fixed: Option<u32>,
 }
 
 /// What a survey found.
@@ -69,6 +73,7 @@ pub async fn survey(cloud: &dyn Cloud, areas: &[Area], count: u32, spot: bool) -
             }
         };
         market.score = scores.of_region(&area.region);
+        market.fixed = area.fixed;
         for pool in &mut market.pools {
             pool.score = scores.of_zone(&area.region, &pool.zone);
         }
@@ -88,7 +93,7 @@ struct Seen {
 }
 
 async fn look(cloud: &dyn Cloud, area: &Area, spot: bool) -> Result<Seen> {
-    let Area { region, types, image } = area;
+    let Area { region, types, image, refresh, .. } = area;
     if types.is_empty() {
         return Err(nothing_fits(region));
     }
@@ -102,7 +107,7 @@ async fn look(cloud: &dyn Cloud, area: &Area, spot: bool) -> Result<Seen> {
         spot_prices,
         cloud.on_demand_prices(region, types),
         cloud.quotas(region, &families),
-        both_images(cloud, region, image.as_deref()),
+        both_images(cloud, region, image.as_deref(), *refresh),
     );
     let (kinds, offers) = (kinds?, offers?);
     if kinds.is_empty() {
@@ -152,10 +157,14 @@ async fn both_images(
     cloud: &dyn Cloud,
     region: &str,
     image: Option<&str>,
+    refresh: bool,
 ) -> Vec<(Architecture, Result<Image>)> {
     let Some(image) = image else { return Vec::new() };
     let both = [Architecture::X86_64, Architecture::Arm64].map(|architecture| async move {
-        (architecture, cloud.find_image(region, &ImageQuery::parse(image, architecture)).await)
+        (
+            architecture,
+            cloud.find_image(region, &ImageQuery::parse(image, architecture).refreshed(refresh)).await,
+        )
     });
     join_all(both).await
 }

@@ -59,7 +59,7 @@ pub struct Fleet {
     pub max_price: Option<f64>,
     /// The most that all instances together may cost, in USD per hour.
     pub max_hourly: Option<f64>,
-    /// With the spot market: how many instances of each region are on-demand before any is spot.
+    /// With the spot market: how many instances are on-demand before any is spot.
     pub on_demand_base: u32,
     /// With the spot market: how many of a hundred of the others are spot, 0 to 100.
     pub spot_percent: u32,
@@ -95,7 +95,7 @@ pub struct Fleet {
 pub const STRATEGIES: [&str; 4] =
     ["price-capacity-optimized", "capacity-optimized", "lowest-price", "ordered"];
 /// What `spread` can be, the default first.
-pub const SPREADS: [&str; 3] = ["even", "cheapest", "capacity"];
+pub const SPREADS: [&str; 4] = ["even", "balanced", "cheapest", "capacity"];
 
 impl Fleet {
     /// The instance types for a region: its own, or those of the fleet.

@@ -1,11 +1,13 @@
 //! Instances and networks in the cloud.
 
+use crate::cloud::allocation::Refused;
 use crate::cloud::{
     Architecture, Cloud, Disk, Image, ImageQuery, Instance, InstanceFilter, LaunchRequest, Market, Offering,
     Outcome, Owner, Pool, Price, Refusal, Strategy, Subnet, Until,
 };
 use crate::error::{Error, Kind, Result, nearest};
 use crate::native::Context;
+use crate::native::market::remember_refusals;
 use crate::native::options::Options;
 use crate::native::record::Journal;
 use crate::native::target::row;
@@ -159,8 +161,12 @@ pub mod aws {
     ///
     /// Every instance is in state before this returns, and the intent to launch it before it is
     /// asked for. Options: `region`, `count`, `pools` (of `aws::pools`), `network`, `market`,
-    /// `max_price` (US dollars an hour), `disk_gb`, `public_ip`, `user_data`, `user` (who logs in),
-    /// `tags`, `deployment`, `creator`, `name`.
+    /// `max_price` (US dollars an hour), `strategy` ("price-capacity-optimized": EC2 Fleet chooses among
+    /// all pools; "capacity-optimized", "lowest-price", or "ordered": one pool after the other),
+    /// `on_demand_base` and `spot_percent` (a mix), `on_demand_fallback` (on-demand for what spot does not
+    /// give), `disk_gb` or `disk` (`size_gb`, `iops`, `throughput`, `encrypted`, `kms_key`),
+    /// `instance_profile`, `placement_group`, `key_name`, `public_ip`, `ipv6`, `user_data`, `user` (who
+    /// logs in), `tags`, `deployment`, `creator`, `name`.
     ///
     /// ```rhai
     /// let network = aws::ensure_network(#{ region: "us-west-2" });
@@ -189,7 +195,8 @@ pub mod aws {
                     let pool = (priced.pool.instance_type.clone(), priced.pool.zone.clone());
                     priced.price.map(|price| (pool, price))
                 });
-                let journal = Journal::new(spot)?.for_launch(prices.collect(), user.clone());
+                let prices: HashMap<(String, String), f64> = prices.collect();
+                let journal = Journal::new(spot)?.for_launch(prices.clone(), user.clone());
                 let request = LaunchRequest {
                     region: region.clone(),
                     count: options.required("count")?,
@@ -218,7 +225,20 @@ pub mod aws {
                 };
                 let (cloud, spot) = (spot.cloud()?, spot.clone());
                 Ok(async move {
-                    let launch = cloud.launch(&request, &journal).await?;
+                    let mut launch = cloud.launch(&request, &journal).await?;
+                    for refusal in launch.refusals.iter_mut().filter(|it| it.code == "SpotMaxPriceTooLow") {
+                        let pool = (refusal.instance_type.clone(), refusal.zone.clone());
+                        if let Some(price) = prices.get(&pool) {
+                            refusal.message = format!("{} (the price is ${price} now)", refusal.message);
+                        }
+                    }
+                    if !launch.refusals.is_empty()
+                        && let Ok(identity) = cloud.identity().await
+                    {
+                        let refused =
+                            launch.refusals.iter().map(|it| refused(&region, it)).collect::<Vec<_>>();
+                        remember_refusals(&spot, &identity.account, &refused);
+                    }
                     let document = spot.document()?;
                     let known =
                         launch.instances.iter().map(|instance| match document.instance(&instance.id) {
@@ -482,6 +502,16 @@ struct Launched {
     instances: Vec<rhai::Dynamic>,
     refusals: Vec<Refusal>,
     missing: u32,
+}
+
+fn refused(region: &str, refusal: &Refusal) -> Refused {
+    Refused {
+        region: region.to_owned(),
+        zone: refusal.zone.clone(),
+        instance_type: refusal.instance_type.clone(),
+        market: refusal.market,
+        code: refusal.code.clone(),
+    }
 }
 
 /// Which instances are meant; nothing when the project has no id yet and so has made nothing.

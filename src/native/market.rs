@@ -207,9 +207,9 @@ pub mod market {
     /// room for), `hourly` (US dollars) and `hourly_most` (if only the dearest pools give),
     /// `explanation` (each with `text`), `notes` (what could not be found out), `basis`.
     ///
-    /// Options: `count`; `regions` (names, or maps of `region`, `types`, `image`); `types`, or what they
+    /// Options: `count`; `regions` (names, or maps of `region`, `types`, `image`, `count`: so many there in the first round); `types`, or what they
     /// need to have: `vcpu`, `memory`, `gpu`, `architecture`, `burstable` (as for `find_types`);
-    /// `image` ("auto", an id, a name pattern, or "none"); `market` ("spot" or "on-demand"); `max_price` (for one) and `max_hourly` (for all, in
+    /// `image` (as for `find_image`, or "none"), `refresh` (look images up again); `market` ("spot" or "on-demand"); `max_price` (for one) and `max_hourly` (for all, in
     /// US dollars); `on_demand_base` (so many are on-demand in any case), `spot_percent` (of the rest),
     /// `on_demand_last` (on-demand instances take the place of spot instances that nobody has);
     /// `spread` ("balanced": likely first, then cheap; "even", "cheapest", "capacity").
@@ -271,7 +271,6 @@ pub mod market {
 }
 
 /// Remembers refusals for the next runs; that it cannot be done is a warning.
-#[allow(dead_code, reason = "called by the launch")]
 pub(crate) fn remember_refusals(spot: &Context, account: &str, refused: &[Refused]) {
     let noted = spot
         .private_folder()
@@ -378,6 +377,8 @@ enum RegionOption {
         types: Option<Vec<String>>,
         #[serde(default)]
         image: Option<String>,
+        #[serde(default)]
+        count: Option<u32>,
     },
 }
 
@@ -396,6 +397,7 @@ fn request(spot: &Context, mut options: Options) -> Result<Request> {
     wanted.validate()?;
     let types: Option<Vec<String>> = options.optional("types")?;
     let image = Some(options.or("image", "auto".to_owned())?).filter(|image| image != "none");
+    let refresh = options.or("refresh", false)?;
     let query = type_query(&mut options)?;
     let regions: Option<Vec<RegionOption>> = options.optional("regions")?;
     options.finish()?;
@@ -414,10 +416,16 @@ fn request(spot: &Context, mut options: Options) -> Result<Request> {
         ));
     }
     let area = |region| match region {
-        RegionOption::Name(region) => {
-            Area { region, types: types.clone().unwrap_or_default(), image: image.clone() }
-        }
-        RegionOption::Own { region, types: own, image: other } => Area {
+        RegionOption::Name(region) => Area {
+            region,
+            types: types.clone().unwrap_or_default(),
+            image: image.clone(),
+            fixed: None,
+            refresh,
+        },
+        RegionOption::Own { region, types: own, image: other, count } => Area {
+            fixed: count,
+            refresh,
             region,
             types: own.or_else(|| types.clone()).unwrap_or_default(),
             image: other.or_else(|| image.clone()),

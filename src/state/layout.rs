@@ -92,13 +92,21 @@ impl Layout {
                 disk.tighten(&folder, 0o700).map_err(|e| self.explain("cannot make private", &folder, e))?;
             }
             Err(_) => {
-                disk.create_folder(&folder).map_err(|e| self.explain("cannot create", &folder, e))?;
+                match disk.create_folder(&folder) {
+                    // Another thread or process was quicker.
+                    Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                    made => made.map_err(|e| self.explain("cannot create", &folder, e))?,
+                }
                 disk.sync_folder(&self.project).map_err(|e| self.explain("cannot sync", &self.project, e))?;
             }
         }
         let ignore = folder.join(".gitignore");
         if !ignore.exists() {
-            replace(disk, &ignore, b"*\n").map_err(|e| self.explain("cannot write", &ignore, e))?;
+            match replace(disk, &ignore, b"*\n") {
+                // Another thread or process was quicker.
+                Err(_) if ignore.exists() => {}
+                written => written.map_err(|e| self.explain("cannot write", &ignore, e))?,
+            }
         }
         Ok(())
     }
@@ -203,6 +211,21 @@ mod tests {
         fs::write(dir.path().join(".spot"), "").unwrap();
         let error = Layout::new(dir.path()).prepare(&RealDisk).unwrap_err();
         assert_eq!(error.message(), ".spot is a file, expected a folder");
+    }
+
+    #[test]
+    fn many_threads_may_make_the_folder_at_once() {
+        for _ in 0..20 {
+            let dir = tempfile::tempdir().unwrap();
+            let layout = Layout::new(dir.path());
+            std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| layout.prepare(&RealDisk))).collect();
+                for thread in threads {
+                    thread.join().unwrap().unwrap();
+                }
+            });
+            assert!(layout.folder().join(".gitignore").exists());
+        }
     }
 
     #[test]

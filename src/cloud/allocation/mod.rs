@@ -153,6 +153,8 @@ pub struct RegionMarket {
     pub pools: Vec<PoolMarket>,
     /// Its quotas, as far as they are known; a family without one is taken for unlimited.
     pub quotas: Vec<Quota>,
+    /// How many instances of the first round are to be here, whatever the spread; none: its share.
+    pub fixed: Option<u32>,
     /// Why nothing can be launched here, if so.
     pub problem: Option<String>,
 }

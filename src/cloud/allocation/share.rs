@@ -73,7 +73,9 @@ fn in_market(
         return 0;
     }
     let mut regions = candidate::regions(basis, market, spread, reasons);
-    let counts = distribute(&mut regions, need, spread);
+    // What was fixed holds for the first round; what that did not bring goes wherever there is some.
+    let first = basis.placed.is_empty() && basis.refused.is_empty();
+    let counts = distribute(&mut regions, need, spread, first);
     for (region, count) in regions.iter().zip(&counts) {
         if *count == 0 {
             reasons.push(reason::not_needed(region, market, spread));
@@ -126,7 +128,7 @@ fn choice(candidate: &Candidate<'_>) -> Choice {
 }
 
 /// How many each region gets, after putting the regions into the order of the policy.
-fn distribute(regions: &mut [Region<'_>], need: u32, spread: Spread) -> Vec<u32> {
+fn distribute(regions: &mut [Region<'_>], need: u32, spread: Spread, first: bool) -> Vec<u32> {
     // A region is as good as its best pool, which comes first.
     let key = |region: &Region<'_>| {
         region.candidates.first().map_or((u8::MAX, f64::INFINITY), |first| (first.rank(), first.cost()))
@@ -142,21 +144,34 @@ fn distribute(regions: &mut [Region<'_>], need: u32, spread: Spread) -> Vec<u32>
         }
         Spread::Capacity => regions.sort_by(|a, b| b.expected.total_cmp(&a.expected)),
     }
-    let all: f64 = regions.iter().map(|region| region.expected).sum();
+    let fixed = |region: &Region<'_>| region.market.fixed.filter(|_| first);
     let most: Vec<u32> = regions.iter().map(Region::most).collect();
     let mut counts = vec![0; regions.len()];
     let mut left = need;
+    // A region with a number of its own gets that, and of the rest nothing.
+    let mut bounds = most.clone();
+    for ((region, count), bound) in regions.iter().zip(&mut counts).zip(&mut bounds) {
+        let Some(own) = fixed(region) else { continue };
+        *count = own.min(*bound).min(left);
+        *bound = *count;
+        left -= *count;
+    }
+    let (need, free) = (left, || regions.iter().filter(|region| fixed(region).is_none()));
+    let all: f64 = free().map(|region| region.expected).sum();
     for ((region, count), most) in regions.iter().zip(&mut counts).zip(&most) {
+        if fixed(region).is_some() {
+            continue;
+        }
         let part = match spread {
             Spread::Even => break,
             Spread::Cheapest => 1.0,
-            Spread::Balanced => region.expected * HEADROOM,
+            Spread::Balanced => region.expected,
             Spread::Capacity => region.expected / all,
         };
         *count = rounded_up(f64::from(need) * part).min(*most).min(left);
         left -= *count;
     }
-    level(&mut counts, &most, left);
+    level(&mut counts, &bounds, left);
     counts
 }
 

@@ -287,3 +287,16 @@ fn a_decision_survives_json() {
     assert_eq!(json["basis"]["wanted"]["spread"], "balanced");
     assert_eq!(serde_json::from_value::<Allocation>(json).unwrap(), made);
 }
+
+#[test]
+fn a_region_with_a_number_of_its_own_gets_it_in_the_first_round() {
+    let one = |name: &str, price| region(name, vec![pool(&format!("{name}-1"), "m5.large", price)]);
+    let mut regions = vec![one("a", 0.1), one("b", 0.1), one("c", 0.1)];
+    regions[0].fixed = Some(4);
+    let even = Wanted { spread: Spread::Even, ..wanted(6) };
+    let made = decide(even, regions);
+    assert_eq!(summary(&made), ["a spot 4 a-1", "b spot 1 b-1", "c spot 1 c-1"]);
+    let came = [placed("b", "b-1", 1), placed("c", "c-1", 1)].concat();
+    let next = made.again(&came, &[refused("a", "a-1", "m5.large", "InsufficientInstanceCapacity")]);
+    assert_eq!(summary(&next), ["b spot 2 b-1", "c spot 2 c-1"]);
+}

@@ -22,7 +22,7 @@ use super::plan::Watch;
 use super::survey::Kept;
 use super::transport::Transport;
 use crate::cloud::plan::{Mode, Observer};
-use crate::cloud::{Endpoint, Settings, codes};
+use crate::cloud::{Endpoint, Identity, Settings, codes};
 use crate::error::{Error, Result};
 
 /// Where calls go that belong to no region, when nothing else says where.
@@ -41,6 +41,7 @@ struct Shared {
     transport: Transport,
     config: OnceCell<SdkConfig>,
     clients: Mutex<HashMap<String, Client>>,
+    identity: OnceCell<Identity>,
     /// Looks at networks that nobody has used yet.
     surveys: Mutex<Vec<Kept>>,
     pace: Pace,
@@ -76,6 +77,7 @@ impl Ec2 {
             transport: Transport::watched(Watch::new(mode, observer)),
             config: OnceCell::new(),
             clients: Mutex::new(HashMap::new()),
+            identity: OnceCell::new(),
             surveys: Mutex::new(Vec::new()),
             pace: Pace::default(),
         };
@@ -179,6 +181,10 @@ impl Ec2 {
         let client = Client::from_conf(config);
         clients.insert(region.to_owned(), client.clone());
         client
+    }
+
+    pub(super) fn known_identity(&self) -> &OnceCell<Identity> {
+        &self.shared.identity
     }
 
     pub(super) fn keep_survey(&self, kept: Kept) {

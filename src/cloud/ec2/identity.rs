@@ -5,7 +5,12 @@ use crate::cloud::Identity;
 use crate::error::{Error, Result};
 
 impl Ec2 {
+    /// Asked once: credentials do not change their owner while a program runs.
     pub(super) async fn caller_identity(&self) -> Result<Identity> {
+        self.known_identity().get_or_try_init(|| self.ask_for_identity()).await.cloned()
+    }
+
+    async fn ask_for_identity(&self) -> Result<Identity> {
         let region = self.home().await;
         let config = aws_sdk_sts::config::Builder::from(self.config().await)
             .region(aws_sdk_sts::config::Region::new(region.clone()))
