@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_ec2::types::{self, ResourceType};
-use futures::future::{join, join_all, join4};
+use futures::future::{join, join_all, join3};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -43,17 +43,11 @@ impl Ec2 {
             join(self.ensure_vpc(request, found, record), self.ensure_gateway(request, found, record)).await;
         let ((vpc, cidr), gateway) = (vpc?, gateway?);
         let site = Site { request, record, found, vpc: &vpc.id, cidr: &cidr };
-        let (attached, table, subnets, group) = join4(
-            self.attach(&site, &gateway),
-            self.ensure_table(&site),
-            self.ensure_subnets(&site),
-            self.ensure_group(request, &vpc.id, &found.groups, record),
-        )
-        .await;
-        let (table, (subnets, mut created), group) = (attached.and(table)?, subnets?, group?);
-        let (routed, associated) =
-            join(self.route(&site, &table, &gateway.id), self.associate(&site, &table, &subnets)).await;
-        routed.and(associated)?;
+        // The group and its rules need nothing but the VPC: they do not hold up the routes.
+        let group = self.ensure_group(request, &vpc.id, &found.groups, record);
+        let (ways, group) = join(self.ensure_ways(&site, &gateway), group).await;
+        let (table, subnets, mut created) = ways?;
+        let group = group?;
         if request.ipv6 {
             self.ensure_ipv6(request, &vpc.id, &subnets, record).await?;
             self.route_ipv6(&site, &table, &gateway.id).await?;
@@ -70,6 +64,17 @@ impl Ec2 {
             ipv6: request.ipv6,
             created,
         })
+    }
+
+    /// The subnets and their way to the internet; with the ids of the subnets made now.
+    async fn ensure_ways(&self, site: &Site<'_>, gateway: &Part) -> Result<(Part, Vec<Subnet>, Vec<String>)> {
+        let (attached, table, subnets) =
+            join3(self.attach(site, gateway), self.ensure_table(site), self.ensure_subnets(site)).await;
+        let (table, (subnets, created)) = (attached.and(table)?, subnets?);
+        let (routed, associated) =
+            join(self.route(site, &table, &gateway.id), self.associate(site, &table, &subnets)).await;
+        routed.and(associated)?;
+        Ok((table, subnets, created))
     }
 
     pub(super) async fn gateways(
