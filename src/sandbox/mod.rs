@@ -131,16 +131,43 @@ impl Sandbox {
         if let Some(notice) = notice {
             body["seconds"] = serde_json::json!(notice.as_secs_f64());
         }
-        let answer = self.post("/_sandbox/interrupt", &body.to_string());
-        let answer = answer.map_err(|error| failed("answer", error))?;
+        self.control("/_sandbox/interrupt", &body).map(|_| ())
+    }
+
+    /// Puts a network interface of another service of AWS into a subnet, such as a load balancer's
+    /// (`requester` `amazon-elb`): it holds the subnet, and only [`Sandbox::release`] removes it. Answers
+    /// its id. `POST /_sandbox/hold` does the same.
+    ///
+    /// # Errors
+    /// The code of EC2 when there is no such subnet or no address left in it; internal when the sandbox
+    /// does not answer.
+    pub fn hold(&self, subnet: &str, description: &str, requester: &str) -> Result<String> {
+        let body =
+            serde_json::json!({ "subnet_id": subnet, "description": description, "requester": requester });
+        let answer = self.control("/_sandbox/hold", &body)?;
+        let id = answer.get("network_interface_id").and_then(serde_json::Value::as_str);
+        Ok(id.unwrap_or_default().to_owned())
+    }
+
+    /// Removes an interface that [`Sandbox::hold`] made.
+    ///
+    /// # Errors
+    /// The code of EC2 when there is no such interface; internal when the sandbox does not answer.
+    pub fn release(&self, interface: &str) -> Result<()> {
+        let body = serde_json::json!({ "network_interface_id": interface });
+        self.control("/_sandbox/release", &body).map(|_| ())
+    }
+
+    /// Asks something of the sandbox itself.
+    fn control(&self, path: &str, body: &serde_json::Value) -> Result<serde_json::Value> {
+        let answer = self.post(path, &body.to_string()).map_err(|error| failed("answer", error))?;
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+        let answer: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
         if head.starts_with("HTTP/1.1 200") {
-            return Ok(());
+            return Ok(answer);
         }
-        let fault: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
-        let text = |name: &str| fault.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
-        Err(Error::usage(format!("{instance} cannot be interrupted: {}", text("message")))
-            .with_code(text("__type")))
+        let text = |name: &str| answer.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
+        Err(Error::usage(format!("the sandbox refuses: {}", text("message"))).with_code(text("__type")))
     }
 
     fn post(&self, path: &str, body: &str) -> std::io::Result<String> {

@@ -186,17 +186,24 @@ impl Connections {
                     .collect();
                 Response::json(200, lines.concat())
             }
-            (Method::POST, "/_sandbox/interrupt") => {
+            (Method::POST, "/_sandbox/interrupt" | "/_sandbox/hold" | "/_sandbox/release") => {
                 let body = Limited::new(request.into_body(), LONGEST_BODY).collect().await;
                 let wanted = body.ok().and_then(|body| serde_json::from_slice(&body.to_bytes()).ok());
-                let done = match wanted {
-                    Some(wanted) => self.service.interrupt(wanted).await,
-                    None => Err(Fault::value(
-                        "expected JSON such as {\"instance_id\": \"i-…\", \"rebalance\": false, \"seconds\": 120}",
-                    )),
+                let Some(wanted) = wanted else {
+                    return response::json_fault(&Fault::value("expected a JSON object"));
+                };
+                let nothing = |()| Value::Object(Default::default());
+                let done = match path.as_str() {
+                    "/_sandbox/hold" => self
+                        .service
+                        .hold(wanted)
+                        .await
+                        .map(|id| serde_json::json!({ "network_interface_id": id })),
+                    "/_sandbox/release" => self.service.release(wanted).await.map(nothing),
+                    _ => self.service.interrupt(wanted).await.map(nothing),
                 };
                 match done {
-                    Ok(()) => Response::json(200, "{}\n".to_owned()),
+                    Ok(answer) => Response::json(200, format!("{answer}\n")),
                     Err(fault) => response::json_fault(&fault),
                 }
             }

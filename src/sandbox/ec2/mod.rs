@@ -16,6 +16,7 @@
 //! | `market` `quotas` | prices, capacity and what the account may have |
 //! | `faults` | what goes wrong on purpose |
 //! | `interruptions` | spot instances that AWS takes back |
+//! | `holders` | interfaces that other services of AWS keep in a subnet |
 //! | `calls` | the calls that were made |
 //! | `model/` | what the cloud consists of |
 //! | `store` | `cloud.json` |
@@ -41,6 +42,7 @@ mod fault;
 mod faults;
 mod filter;
 mod held;
+mod holders;
 mod http;
 mod images;
 mod interruptions;

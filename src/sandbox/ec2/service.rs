@@ -16,6 +16,7 @@ use super::actions::{Call, Effect};
 use super::calls::Calls;
 use super::fault::Fault;
 use super::held::{Held, Step};
+use super::holders;
 use super::interruptions::{self, Interrupt};
 use super::market;
 use super::model::cloud::Cloud;
@@ -215,6 +216,29 @@ impl Service {
         self.take_back().await;
         self.doomed.notify_one();
         Ok(())
+    }
+
+    /// Lets another service of AWS keep an interface in a subnet; its id.
+    pub async fn hold(&self, wanted: Value) -> Result<String, Fault> {
+        let wanted = serde_json::from_value(wanted).map_err(|error| Fault::value(error.to_string()))?;
+        self.change(|cloud| holders::hold(cloud, &wanted, Moment::now())).await
+    }
+
+    /// Takes such an interface away again.
+    pub async fn release(&self, wanted: Value) -> Result<(), Fault> {
+        let wanted = serde_json::from_value(wanted).map_err(|error| Fault::value(error.to_string()))?;
+        self.change(|cloud| holders::release(cloud, &wanted)).await
+    }
+
+    async fn change<T>(&self, change: impl FnOnce(&mut Cloud) -> Result<T, Fault>) -> Result<T, Fault> {
+        let (made, revision) = {
+            let mut held = self.held.lock().await;
+            let made = change(&mut held.cloud)?;
+            held.revision += 1;
+            (made, held.revision)
+        };
+        self.save(revision).await.map_err(|error| Fault::internal(format!("the sandbox failed: {error}")))?;
+        Ok(made)
     }
 
     /// Takes spot instances back when their time has come, until `stop`.

@@ -121,7 +121,7 @@ fn write_config(xml: &mut Xml, config: &Params) {
     if let Some(specification) = config.group("LaunchTemplateSpecification") {
         xml.element("launchTemplateSpecification", |xml| echo::write(xml, specification));
     }
-    xml.set("overrides", config.members("Overrides"), |xml, overrides| echo::write(xml, overrides));
+    xml.set("overrides", config.members("Overrides"), echo::write);
 }
 
 fn instances(call: &mut Call<'_>) -> Answer {

@@ -161,54 +161,16 @@ fn describe(call: &mut Call<'_>) -> Answer {
 }
 
 fn create(call: &mut Call<'_>) -> Answer {
-    let subnet = find(&call.region.subnets, &id::SUBNET, call.params.required("SubnetId")?)?.clone();
+    let subnet = call.params.required("SubnetId")?;
     let tags = tags::specified(call.params, "network-interface")?;
     let id = match call.repeated("CreateNetworkInterface")? {
         Some(id) if call.region.interfaces.contains_key(&id) => id,
         _ => {
-            let mut groups = Vec::new();
-            for group in call.params.list("SecurityGroupId") {
-                let known = find(&call.region.groups, &id::GROUP, group)?;
-                if known.vpc != subnet.vpc {
-                    let message = format!(
-                        "Security group {group} and subnet {} belong to different networks.",
-                        subnet.id
-                    );
-                    return Err(Fault::new("InvalidParameter", message));
-                }
-                groups.push(group.to_owned());
-            }
-            if groups.is_empty() {
-                let default = call.region.group_named(&subnet.vpc, "default");
-                groups.extend(default.map(|group| group.id.clone()));
-            }
-            let private_ip = match call.params.text("PrivateIpAddress") {
-                Some(text) => text
-                    .parse()
-                    .ok()
-                    .filter(|address| subnet.cidr.contains(*address))
-                    .ok_or_else(|| Fault::value_of("address", text, "Not an address of the subnet."))?,
-                None => private_addresses(call.region, &subnet, 1)?
-                    .first()
-                    .copied()
-                    .ok_or_else(|| Fault::internal("no address"))?,
-            };
-            let id = id::INTERFACE.generate();
-            let interface = LooseInterface {
-                id: id.clone(),
-                vpc: subnet.vpc.clone(),
-                subnet: subnet.id.clone(),
-                zone: subnet.zone.clone(),
-                zone_id: subnet.zone_id.clone(),
-                groups,
-                description: call.params.text("Description").unwrap_or_default().to_owned(),
-                mac: mac(),
-                private_ip,
-                created: call.now,
-                requester: None,
-            };
+            let groups = call.params.list("SecurityGroupId");
+            let address = call.params.text("PrivateIpAddress");
+            let description = call.params.text("Description").unwrap_or_default();
+            let id = add(call.region, subnet, &groups, address, description, call.now)?;
             call.region.tag(&id, &tags);
-            call.region.interfaces.insert(id.clone(), interface);
             call.remember("CreateNetworkInterface", &id);
             id
         }
@@ -218,6 +180,57 @@ fn create(call: &mut Call<'_>) -> Answer {
     xml.element("networkInterface", |xml| write(xml, &Card::loose(interface), call.region));
     xml.optional("clientToken", call.params.text("ClientToken"));
     Ok(xml)
+}
+
+/// Makes an interface in a subnet, in its network's default group if none is given; its id.
+pub(in super::super) fn add(
+    region: &mut Region,
+    subnet: &str,
+    groups: &[&str],
+    address: Option<&str>,
+    description: &str,
+    now: Moment,
+) -> Result<String, Fault> {
+    let subnet = find(&region.subnets, &id::SUBNET, subnet)?.clone();
+    let mut members = Vec::new();
+    for group in groups {
+        if find(&region.groups, &id::GROUP, group)?.vpc != subnet.vpc {
+            let message =
+                format!("Security group {group} and subnet {} belong to different networks.", subnet.id);
+            return Err(Fault::new("InvalidParameter", message));
+        }
+        members.push((*group).to_owned());
+    }
+    if members.is_empty() {
+        members.extend(region.group_named(&subnet.vpc, "default").map(|group| group.id.clone()));
+    }
+    let private_ip = match address {
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|address| subnet.cidr.contains(*address))
+            .ok_or_else(|| Fault::value_of("address", text, "Not an address of the subnet."))?,
+        None => private_addresses(region, &subnet, 1)?
+            .first()
+            .copied()
+            .ok_or_else(|| Fault::internal("no address"))?,
+    };
+    let id = id::INTERFACE.generate();
+    let interface = LooseInterface {
+        id: id.clone(),
+        vpc: subnet.vpc,
+        subnet: subnet.id,
+        zone: subnet.zone,
+        zone_id: subnet.zone_id,
+        groups: members,
+        description: description.to_owned(),
+        mac: mac(),
+        private_ip,
+        created: now,
+        requester: None,
+    };
+    region.interfaces.insert(id.clone(), interface);
+    Ok(id)
 }
 
 fn delete(call: &mut Call<'_>) -> Answer {

@@ -60,7 +60,7 @@ pub(super) fn with_architecture(
     requirements: &Params,
 ) -> Result<Vec<&'static InstanceType>, Fault> {
     let architectures = params.list("ArchitectureType");
-    let hvm = params.list("VirtualizationType").iter().any(|kind| *kind == "hvm");
+    let hvm = params.list("VirtualizationType").contains(&"hvm");
     let mut kept = matching(requirements)?;
     kept.retain(|kind| {
         hvm && (architectures.is_empty() || architectures.contains(&kind.family.architecture))

@@ -19,8 +19,12 @@ fn plan() -> Interruption {
 }
 
 async fn interrupt(fixture: &Fixture, body: &str) -> (u16, String) {
+    control(fixture, "interrupt", body).await
+}
+
+async fn control(fixture: &Fixture, what: &str, body: &str) -> (u16, String) {
     let request = format!(
-        "POST /_sandbox/interrupt HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        "POST /_sandbox/{what} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
     let reply = fixture.raw(&request).await.unwrap();
@@ -90,4 +94,30 @@ async fn an_interruption_outlives_a_restart() {
     let describe = format!("Action=DescribeInstances&InstanceId.1={id}");
     let gone = fixture.until(&describe, |reply| reply.one("name") == "terminated").await;
     assert!(gone.one("stateReason").contains("Server.SpotInstanceTermination"));
+}
+
+#[tokio::test]
+async fn another_service_can_hold_a_subnet() {
+    let fixture = Fixture::new().await;
+    let subnet = fixture.ask("Action=DescribeSubnets").await.ok().one("subnetId");
+    let body = format!(
+        "{{\"subnet_id\":\"{subnet}\",\"description\":\"ELB app/web\",\"requester\":\"amazon-elb\"}}"
+    );
+    let (status, answer) = control(&fixture, "hold", &body).await;
+    assert_eq!(status, 200, "{answer}");
+    let told = fixture.ask("Action=DescribeNetworkInterfaces").await.ok();
+    assert_eq!(
+        (told.one("requesterId"), told.one("description")),
+        ("amazon-elb".into(), "ELB app/web".into())
+    );
+    assert_eq!((told.one("requesterManaged"), told.one("status")), ("true".into(), "in-use".into()));
+    let id = told.one("networkInterfaceId");
+    assert!(answer.contains(&id));
+    let delete = format!("Action=DeleteNetworkInterface&NetworkInterfaceId={id}");
+    assert_eq!(fixture.ask(&delete).await.fault(), (403, "OperationNotPermitted".into()));
+    let delete = format!("Action=DeleteSubnet&SubnetId={subnet}");
+    assert_eq!(fixture.ask(&delete).await.fault().1, "DependencyViolation");
+    let (status, _) = control(&fixture, "release", &format!("{{\"network_interface_id\":\"{id}\"}}")).await;
+    assert_eq!(status, 200);
+    fixture.ask(&delete).await.ok();
 }
