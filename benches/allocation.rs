@@ -25,7 +25,7 @@ fn main() {
     let seeds = std::env::args().find_map(|argument| argument.parse::<u64>().ok()).unwrap_or(1000);
     let started = Instant::now();
     println!(
-        "| policy | targets reached, of those possible | came in the first round | fleet-hours of those wanted | taken back per 100 instance-days | pools that refused, per market | US cents per useful hour |"
+        "| policy | targets reached, of those possible | came in the first round | useful hours of those wanted | taken back per 100 instance-days | pools that refused, per market | US cents per useful hour |"
     );
     println!("|---|---|---|---|---|---|---|");
     for (name, policy) in POLICIES {

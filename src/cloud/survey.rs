@@ -301,7 +301,11 @@ pub async fn cheapest_types(
         })
         .collect();
     let cost = |it: &FoundType| it.price.unwrap_or(f64::INFINITY);
-    found.sort_by(|a, b| cost(a).total_cmp(&cost(b)).then_with(|| a.kind.name.cmp(&b.kind.name)));
+    found.sort_by(|a, b| {
+        cost(a)
+            .total_cmp(&cost(b))
+            .then_with(|| (a.kind.vcpu, &a.kind.name).cmp(&(b.kind.vcpu, &b.kind.name)))
+    });
     found.truncate(limit);
     Ok(found)
 }

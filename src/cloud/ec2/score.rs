@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 
+use aws_sdk_ec2::Client;
 use futures::future::join_all;
 
 use super::Ec2;
 use crate::cloud::{PlacementScore, ScoreQuery};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
+const ACTION: &str = "GetSpotPlacementScores";
 /// What one answer may hold at most.
 const PAGE: i32 = 1000;
 
@@ -19,16 +21,33 @@ impl Ec2 {
         let home = self.home().await;
         let count = i32::try_from(query.count).unwrap_or(i32::MAX);
         let regions = Some(query.regions.clone()).filter(|regions| !regions.is_empty());
-        let found = self.pages(&home, "GetSpotPlacementScores", |client, token| {
-            let (types, regions) = (query.types.clone(), regions.clone());
-            async move {
-                let request = client.get_spot_placement_scores().set_instance_types(Some(types));
-                let request = request.target_capacity(count).single_availability_zone(query.zones);
-                let request = request.set_region_names(regions).max_results(PAGE);
-                let answer = request.set_next_token(token).send().await?;
-                Ok((answer.spot_placement_scores, answer.next_token))
+        let found = async {
+            let mut all = Vec::new();
+            let mut token: Option<String> = None;
+            loop {
+                let request = |client: Client| {
+                    let (types, regions) = (query.types.clone(), regions.clone());
+                    let request = client.get_spot_placement_scores().set_instance_types(Some(types));
+                    let request = request.target_capacity(count).single_availability_zone(query.zones);
+                    let request = request.set_region_names(regions).max_results(PAGE);
+                    request.set_next_token(token.clone()).send()
+                };
+                let brief = self.brief();
+                let answer = brief.run(&self.cancel, |_| self.attempt(&home, ACTION, &request)).await?;
+                all.extend(answer.spot_placement_scores.into_iter().flatten());
+                let next = answer.next_token.filter(|next| !next.is_empty());
+                if next.is_none() || next == token {
+                    return Ok::<_, Error>(all);
+                }
+                token = next;
             }
-        });
+        };
+        let found = async {
+            tokio::select! {
+                found = found => found,
+                () = self.cancel.cancelled() => Err(Error::interrupted()),
+            }
+        };
         // Scores name zones by ids, which mean the same zone in every account; names differ.
         let names = async {
             let of_regions = query.regions.iter().filter(|_| query.zones);

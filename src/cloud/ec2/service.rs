@@ -19,6 +19,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const ATTEMPTS: u32 = 3;
 
 impl Ec2 {
+    /// The patience for what is good to know.
+    pub(super) fn brief(&self) -> Retry {
+        let own = &self.settings().retry;
+        Retry { attempts: own.attempts.min(ATTEMPTS), deadline: own.deadline.min(PATIENCE), ..own.clone() }
+    }
+
     /// A request that changes nothing, `action` with its service such as `pricing:GetProducts`:
     /// repeated when that may help, given up at once on cancellation.
     pub(super) async fn ask<T, E, F, Fut>(&self, region: &str, action: &str, request: F) -> Result<T>
@@ -27,12 +33,7 @@ impl Ec2 {
         F: Fn() -> Fut,
         Fut: Future<Output = std::result::Result<T, SdkError<E, HttpResponse>>>,
     {
-        let own = &self.settings().retry;
-        let retry = Retry {
-            attempts: own.attempts.min(ATTEMPTS),
-            deadline: own.deadline.min(PATIENCE),
-            ..own.clone()
-        };
+        let retry = self.brief();
         let attempts = retry.run(&self.cancel, |_| async {
             request().await.map_err(|error| errors::convert(action, region, &error))
         });
