@@ -186,7 +186,7 @@ fn d18_state_forgets_an_instance_only_when_it_is_terminated() {
     let id = ids(&spot).remove(0);
     // The order alone is no end.
     recipe(&spot, "aws::terminate(state::instances());");
-    assert_eq!(ids(&spot), [id.clone()]);
+    assert_eq!(ids(&spot), std::slice::from_ref(&id));
     spot.sandbox(&["destroy", "--yes"]).expect(0);
     let text = format!(
         "print(aws::instances(#{{ region: \"us-west-2\", ids: [\"{id}\"], ended: true }}).instances.map(|i| i.state));"
