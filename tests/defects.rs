@@ -4,9 +4,11 @@
 //! | defect | test |
 //! |---|---|
 //! | D4 in-place state writes, a parse error empties the state | `state::` unit tests (salvage, durability), and `d04_…` |
+//! | D7 only the first page is read | `every_page_is_read`, `pages_that_lead_in_a_circle_are_an_error` (cloud/ec2/wire/call.rs) |
 //! | D8 rows of later regions freeze | `ui::hosts` unit tests: rows are keyed by instance |
 //! | D9 two markers, setup runs twice | `recipes::create_list_and_destroy` reads what one run of setup wrote |
 //! | D10 `dest` and `destination` | `config::` unit tests: unknown keys are refused |
+//! | D13 one type and zone, a shortage drops the share | `a_pool_without_capacity_falls_through_to_the_next`, `a_region_without_capacity_leaves_its_share_to_the_others` (tests/faults.rs) |
 //! | D15 one temporary file for all | `ssh::transfer_tests`: staging names are fresh |
 //! | D16 clean-up removes the user's files | `d16_…` |
 //! | D17 unquoted paths | `ssh::quote` and `ssh::wrapper` unit tests |
@@ -184,7 +186,7 @@ fn d18_state_forgets_an_instance_only_when_it_is_terminated() {
     let id = ids(&spot).remove(0);
     // The order alone is no end.
     recipe(&spot, "aws::terminate(state::instances());");
-    assert_eq!(ids(&spot), [id.clone()]);
+    assert_eq!(ids(&spot), std::slice::from_ref(&id));
     spot.sandbox(&["destroy", "--yes"]).expect(0);
     let text = format!(
         "print(aws::instances(#{{ region: \"us-west-2\", ids: [\"{id}\"], ended: true }}).instances.map(|i| i.state));"

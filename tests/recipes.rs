@@ -389,3 +389,33 @@ fn prices_compares_and_recommends() {
     let unknown = spot.sandbox(&["prices", "--types", "t3.mediun", "--regions", "us-west-2"]).expect(1);
     assert!(unknown.stderr.contains("did you mean `t3.medium`"), "{}", unknown.all());
 }
+
+#[test]
+fn a_scan_of_all_regions_is_two_round_trips() {
+    use ::spot::sandbox::{Options, ec2::Faults};
+    use ::spot::{Host, Sandbox, ui::Recorder};
+    let spot = project();
+    // So slow that what this machine adds does not count.
+    let faults = Faults { latency: std::time::Duration::from_secs(3), ..Faults::default() };
+    let options = Options { faults, record_calls: true, ..Options::default() };
+    let sandbox = Sandbox::start_with(spot.folder(), options).unwrap();
+    let host = Host::builder()
+        .project(spot.folder())
+        .sandbox(&sandbox)
+        .ui(std::sync::Arc::new(Recorder::default()))
+        .build()
+        .unwrap();
+    host.run("nuke", [""; 0]).unwrap();
+    let mut calls = sandbox.calls();
+    assert!(calls.len() > 17 * 14, "{}", calls.len());
+    // The longest chain of calls of which each begins after the one before has ended.
+    calls.sort_by(|a, b| a.end_ms.total_cmp(&b.end_ms));
+    let (mut chain, mut end) = (0, f64::MIN);
+    for call in &calls {
+        if call.start_ms >= end {
+            chain += 1;
+            end = call.end_ms;
+        }
+    }
+    assert_eq!(chain, 2, "of {} calls", calls.len());
+}

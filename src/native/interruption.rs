@@ -19,7 +19,7 @@ use std::time::Duration;
 /// EC2 gives spot instances so many seconds from the notice to the end.
 const WARNING_SECONDS: i64 = 120;
 
-/// Hearing of spot instances that EC2 takes back; a part of the namespace `aws`.
+/// Spot instances that EC2 takes back.
 #[export_module]
 pub mod interruption {
     use super::*;

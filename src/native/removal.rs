@@ -12,7 +12,7 @@ use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-/// Finding what spot made, and removing it; a part of the namespace `aws`.
+/// What spot made: finding it, and removing it.
 #[export_module]
 pub mod removal {
     use super::*;

@@ -210,6 +210,7 @@ impl Ec2 {
         tally.add(alone);
         site.keep_what_is_needed(&mut tally);
 
+        tally.add(site.gone_with_their_instance(&tally));
         let kept = tally.kept();
         let volumes = self.remaining_volumes(job.region, tally.open(ResourceKind::Volume)).await?;
         let stay = |id: &String| !volumes.contains(id);
@@ -434,6 +435,18 @@ impl Site {
                 }
             }
         }
+    }
+
+    /// The interfaces that EC2 removes itself with the instances that are gone now.
+    fn gone_with_their_instance(&self, tally: &Tally<'_>) -> Vec<(String, Fate)> {
+        let gone = |it: &&types::NetworkInterface| {
+            let attachment = it.attachment().filter(|it| it.delete_on_termination() == Some(true));
+            let instance = attachment.and_then(|it| it.instance_id());
+            let fate = instance.and_then(|instance| tally.fates.get(instance));
+            matches!(fate, Some(Fate::Removed | Fate::Gone))
+        };
+        let ids = self.interfaces.iter().filter(gone).filter_map(|it| it.network_interface_id());
+        ids.filter(|id| !tally.fates.contains_key(*id)).map(|id| (id.to_owned(), Fate::Removed)).collect()
     }
 
     fn needed_by<'a>(&'a self, instance: &'a types::Instance) -> impl Iterator<Item = &'a str> {
