@@ -83,7 +83,7 @@ fn an_interruption_is_seen_on_the_host_and_in_the_cloud() {
             .ui(Arc::new(Recorder::default()))
             .build()
             .unwrap();
-        host.run(&path.to_string_lossy(), []).unwrap().value
+        host.run(&path.to_string_lossy(), [""; 0]).unwrap().value
     };
     let id = run("let project = config::load();\n\
         let plan = fleet::prepare(project, #{ count: 1, regions: [\"us-west-2\"], types: [\"t3.micro\"], market: \"spot\", max_price: 0.0 });\n\
