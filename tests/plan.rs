@@ -212,6 +212,15 @@ fn branches_on_what_is_not_known_are_marked() {
 }
 
 #[test]
+fn a_recipe_that_never_ends_is_planned_for_a_while() {
+    let spot = Spot::new();
+    spot.write("recipes/forever.rhai", "loop { sleep(60); }");
+    let planned = spot.run(&["forever", "--dry-run"]).expect(1);
+    assert!(planned.stderr.contains("paused 25 times"), "{}", planned.all());
+    assert!(planned.stdout.contains("it did not reach the end of the recipe"), "{}", planned.all());
+}
+
+#[test]
 fn a_line_of_the_repl_is_planned_too() {
     let spot = Spot::new();
     let mut child = spot

@@ -15,6 +15,9 @@ use crate::cloud::plan::{Call, Mode, Observer, Permission, read_only};
 use crate::error::{Error, Result};
 use crate::ui::{Event, Ui};
 
+/// After so many pauses a plan has seen what a recipe does over and over.
+const MOST_PAUSES: u64 = 25;
+
 /// What of `.spot/` is not copied: it is large, or another process's.
 const LEFT_OUT: [&str; 4] = ["sandbox", "backups", "lock", "logs"];
 
@@ -25,6 +28,7 @@ pub(crate) struct Planning {
     observer: Option<Observer>,
     tally: Mutex<Tally>,
     steps: AtomicU64,
+    pauses: AtomicU64,
     /// The copy of the state; removed with this.
     _scratch: Option<TempDir>,
 }
@@ -84,6 +88,19 @@ impl Planning {
         let mut tally = self.tally();
         *tally.calls.entry(call.action.clone()).or_default() += 1;
         tally.refused += u64::from(call.permission == Some(Permission::Refused));
+    }
+
+    /// A pause of the recipe: nothing that a plan does takes time to come true.
+    ///
+    /// # Errors
+    /// When the recipe pauses again and again: what it waits for may never come in a plan.
+    pub fn pause(&self) -> Result<()> {
+        if self.pauses.fetch_add(1, Ordering::Relaxed) < MOST_PAUSES {
+            return Ok(());
+        }
+        Err(Error::script(format!("the recipe has paused {MOST_PAUSES} times; a plan goes no further"))
+            .with_code("PlanEndless")
+            .with_hint("what is planned above is what it does before and during these pauses"))
     }
 
     /// Whether something that changes something is to be done: in a plan it is noted instead.
@@ -149,6 +166,7 @@ impl Planning {
         tally.unknown.clear();
         tally.refused = 0;
         self.steps.store(0, Ordering::Relaxed);
+        self.pauses.store(0, Ordering::Relaxed);
     }
 }
 

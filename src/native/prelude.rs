@@ -383,8 +383,9 @@ fn collect(call: &NativeCallContext, results: Vec<Mutex<Option<Answer>>>) -> Ans
 }
 
 fn pause(spot: &crate::native::Context, delay: Duration) -> Result<()> {
-    // Nothing that a plan does takes time to come true.
-    let delay = if spot.is_plan() { Duration::ZERO } else { delay };
+    if spot.is_plan() {
+        return spot.planning().pause();
+    }
     let cancel = spot.runtime().cancellation();
     spot.runtime().wait(async move {
         tokio::select! {

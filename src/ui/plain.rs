@@ -286,6 +286,11 @@ mod tests {
             "i-1"
           ]
         }
+        + RunInstances us-west-2  2 × t3.medium spot in subnet-?1
+        ~ ssh i-?1: run `uptime`
+        plan: 3 calls (1 CreateVpc, 2 RunInstances), 3 other steps, about $0.0375 an hour
+              1 comparison of what is known only afterwards: a.rhai:12:8 (i-?1)
+              nothing was changed
         "#);
         assert!(stderr.take().lines().all(|line| line.starts_with("00:00:00 ")));
     }

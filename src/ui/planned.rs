@@ -95,7 +95,14 @@ mod tests {
         let show = |options: &Options| {
             events.iter().filter_map(|event| text(event, options, &Style::PLAIN)).collect::<String>()
         };
-        assert_snapshot!(show(&Options::default()), @"");
+        assert_snapshot!(show(&Options::default()), @"
+        + RunInstances us-west-2  2 × t3.medium spot in subnet-?1
+        ~ ssh i-?1: upload deploy/ -> /opt/app
+        ~ ssh 2 hosts: upload deploy/ -> /opt/app
+        plan: 3 calls (1 CreateVpc, 2 RunInstances), 3 other steps, about $0.0375 an hour
+              1 comparison of what is known only afterwards: a.rhai:12:8 (i-?1)
+              nothing was changed
+        ");
         let verbose = show(&Options { verbose: 1, ..Options::default() });
         assert!(
             verbose.contains("\n    InstanceType = t3.medium\n") && verbose.contains("i-?1, i-?2"),

@@ -13,6 +13,7 @@ use aws_sdk_ec2::Client;
 use aws_sdk_ec2::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use futures::FutureExt;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
@@ -107,7 +108,8 @@ impl Ec2 {
             }
             config
         };
-        self.shared.config.get_or_init(load).await
+        // Boxed: the futures of the credential chain are nested deeper than all others together.
+        self.shared.config.get_or_init(|| load().boxed()).await
     }
 
     async fn load(&self) -> SdkConfig {
