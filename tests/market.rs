@@ -326,6 +326,7 @@ impl Fleet {
         (0..self.world.regions())
             .map(|region| RegionMarket {
                 region: format!("r{region}"),
+                fixed: None,
                 score: of_region[region],
                 pools: self
                     .world
