@@ -165,7 +165,7 @@ fn distribute(regions: &mut [Region<'_>], need: u32, spread: Spread, first: bool
         let part = match spread {
             Spread::Even => break,
             Spread::Cheapest => 1.0,
-            Spread::Balanced => region.expected,
+            Spread::Balanced => region.expected * HEADROOM,
             Spread::Capacity => region.expected / all,
         };
         *count = rounded_up(f64::from(need) * part).min(*most).min(left);
