@@ -325,6 +325,7 @@ impl Fleet {
             .collect();
         (0..self.world.regions())
             .map(|region| RegionMarket {
+                fixed: None,
                 region: format!("r{region}"),
                 fixed: None,
                 score: of_region[region],

@@ -36,7 +36,7 @@ pub const NOT_PLANNABLE: &str = "NotPlannable";
 /// The refusal of a change in a run that may only read; `what` names it, such as
 /// `RunInstances in us-west-2`.
 pub fn read_only(what: &str) -> crate::error::Error {
-    crate::error::Error::script(format!("{what}: refused, this run may only read"))
+    crate::error::Error::script(format!("{what}: refused by --read-only"))
         .with_code(READ_ONLY)
         .with_hint("run it without --read-only to allow changes, or with --dry-run to see what it would do")
 }

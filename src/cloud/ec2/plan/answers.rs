@@ -34,7 +34,11 @@ pub(super) fn answer(overlay: &mut Overlay, asked: &Asked) -> Option<Element> {
         "iam" => role(overlay, asked)?,
         _ => return None,
     };
-    let mut response = Element::new(&format!("{}Response", asked.action)).with("requestId", "planned");
+    let mut response = Element::new(&format!("{}Response", asked.action));
+    // Other services say it elsewhere, and their results must come first.
+    if asked.service == "ec2" {
+        response = response.with("requestId", "planned");
+    }
     response.children.extend(parts);
     overlay.tokens.extend(token.map(|token| (token, response.clone())));
     Some(response)
