@@ -327,7 +327,6 @@ impl Fleet {
             .map(|region| RegionMarket {
                 fixed: None,
                 region: format!("r{region}"),
-                fixed: None,
                 score: of_region[region],
                 pools: self
                     .world
