@@ -30,7 +30,7 @@ fn journal(spot: &Spot) -> String {
 #[test]
 fn destroy_removes_what_a_killed_create_made() {
     // Killed after each of these has been written to the journal.
-    for mark in ["CreateSecurityGroup", "RunInstances", "\"phase\":\"launched\""] {
+    for mark in ["CreateSecurityGroup", "CreateLaunchTemplate", "CreateFleet", "\"phase\":\"launched\""] {
         let spot = project();
         let mut create = spot.command(&["--sandbox", "create"]).spawn().unwrap();
         eventually(mark, 60, || journal(&spot).contains(mark));

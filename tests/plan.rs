@@ -453,7 +453,9 @@ fn the_calls_of_a_plan_are_those_of_the_run_on_moto() {
     builder().build().unwrap().run("key", [""; 0]).unwrap_or_else(|failure| panic!("{failure}"));
     for (recipe, code) in [("create", Some("DeploymentFailed")), ("destroy", None)] {
         let planned = calls(builder(), PLAN, recipe, None);
-        let made = calls(builder(), Mode::Act, recipe, code);
+        let mut made = calls(builder(), Mode::Act, recipe, code);
+        // moto leaves spot requests open whose instances are terminated; EC2 and the plan close them.
+        made.retain(|call| call.action != "CancelSpotInstanceRequests");
         assert_same(&planned, &made, recipe);
     }
 }

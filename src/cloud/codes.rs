@@ -93,6 +93,10 @@ pub const TABLE: &[(&str, Class)] = &[
     ("InvalidVolume.NotFound", Class::Gone),
     ("InvalidKeyPair.NotFound", Class::Gone),
     ("InvalidAMIID.NotFound", Class::Gone),
+    ("InvalidAllocationID.NotFound", Class::Gone),
+    ("InvalidLaunchTemplateId.NotFound", Class::Gone),
+    ("InvalidLaunchTemplateName.NotFoundException", Class::Gone),
+    ("InvalidFleetId.NotFound", Class::Gone),
     ("Gateway.NotAttached", Class::Gone),
     // Terminal: who you are, what you may, what you asked for.
     (NO_CREDENTIALS, Class::Terminal),
@@ -120,7 +124,31 @@ pub const TABLE: &[(&str, Class)] = &[
     ("InvalidInstanceType", Class::Terminal),
     ("OperationNotPermitted", Class::Terminal),
     ("DefaultVpcDoesNotExist", Class::Terminal),
+    ("InvalidFleetConfiguration", Class::Terminal),
+    ("InvalidLaunchTemplateName.AlreadyExistsException", Class::Terminal),
+    ("InvalidGroup.Duplicate", Class::Terminal),
+    ("InvalidPermission.Duplicate", Class::Terminal),
+    ("AuthFailure.ServiceLinkedRoleCreationNotPermitted", Class::Terminal),
 ];
+
+impl Class {
+    /// All classes with their name, what they mean for the caller, and what spot does.
+    pub const ALL: [(Class, &'static str, &'static str); 5] = [
+        (Class::Retryable, "retryable", "the same call may succeed in a moment: it is made again"),
+        (
+            Class::Capacity,
+            "capacity",
+            "this pool has nothing to give: the next pool, type or region is asked",
+        ),
+        (
+            Class::Quota,
+            "quota",
+            "the account may not have more here: not asked again, and the quota is named",
+        ),
+        (Class::Gone, "gone", "what it is about does not exist: success for a removal"),
+        (Class::Terminal, "terminal", "trying again cannot help"),
+    ];
+}
 
 /// What a code means. A code that is not in [`TABLE`] is judged by its shape: `Throttl…` is
 /// retryable, `Insufficient…Capacity…` is capacity, `…LimitExceeded` a quota, `….NotFound` gone, and
@@ -190,6 +218,9 @@ pub fn hint(code: &str, action: &str, region: &str) -> Option<String> {
         crate::cloud::plan::READ_ONLY => {
             "run it without --read-only to allow changes, or with --dry-run to see what it would do"
                 .to_owned()
+        }
+        "AuthFailure.ServiceLinkedRoleCreationNotPermitted" => {
+            "let an administrator make the role once: `aws iam create-service-linked-role --aws-service-name spot.amazonaws.com`".to_owned()
         }
         "MaxSpotInstanceCountExceeded" => quota_hint("ec2", "L-34B43A08", region),
         "VcpuLimitExceeded" | "InstanceLimitExceeded" => {
@@ -264,7 +295,8 @@ mod tests {
         if code.ends_with("LimitExceeded") || code == "MaxSpotInstanceCountExceeded" {
             return Class::Quota;
         }
-        if code.ends_with(".NotFound") || code == "Gateway.NotAttached" {
+        let gone = [".NotFound", ".NotFoundException"].iter().any(|end| code.ends_with(end));
+        if gone || code == "Gateway.NotAttached" {
             return Class::Gone;
         }
         Class::Terminal

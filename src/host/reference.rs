@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use serde::Deserialize;
 
 use super::Host;
+use crate::cloud::codes::{Class, TABLE};
 use crate::error::{Error, Result};
 
 /// One function as scripts call it.
@@ -158,8 +159,25 @@ impl Reference {
                 let _ = write!(text, "\n### `{}`\n\n{}\n", function.call, function.text);
             }
         }
+        text.push_str(&error_codes());
         text
     }
+}
+
+/// What each error code of AWS means: the table that the cloud itself goes by.
+fn error_codes() -> String {
+    let mut text = String::from(
+        "\n## Error codes of AWS\n\n`catch (e) { e.code }` has one of these, or another code of the service; \
+         `e.retryable` says whether the same call may succeed later. Codes that are not listed go by their \
+         form: `Throttl…` is retryable, `Insufficient…Capacity…` is capacity, `…LimitExceeded` a quota, \
+         `….NotFound` gone, and the rest terminal.\n\n| class | what it means | codes |\n|---|---|---|\n",
+    );
+    for (class, name, meaning) in Class::ALL {
+        let codes: Vec<String> =
+            TABLE.iter().filter(|(_, of)| *of == class).map(|(code, _)| format!("`{code}`")).collect();
+        let _ = writeln!(text, "| {name} | {meaning} | {} |", codes.join(", "));
+    }
+    text
 }
 
 /// A doc comment without its marks.

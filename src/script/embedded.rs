@@ -16,6 +16,7 @@ pub(super) const STDLIB: &[(&str, &str)] = &[
     ("cleanup", include_str!("../../stdlib/cleanup.rhai")),
     ("deploy", include_str!("../../stdlib/deploy.rhai")),
     ("fleet", include_str!("../../stdlib/fleet.rhai")),
+    ("prices", include_str!("../../stdlib/prices.rhai")),
     ("watch", include_str!("../../stdlib/watch.rhai")),
 ];
 

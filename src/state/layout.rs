@@ -1,7 +1,7 @@
 //! Where a project's files are, and that they are private and ours.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -101,12 +101,13 @@ impl Layout {
             }
         }
         let ignore = folder.join(".gitignore");
-        if !ignore.exists() {
-            match replace(disk, &ignore, b"*\n") {
-                // Another thread or process was quicker.
-                Err(_) if ignore.exists() => {}
-                written => written.map_err(|e| self.explain("cannot write", &ignore, e))?,
+        // Made in one step, by whichever thread or process comes first.
+        match fs::OpenOptions::new().write(true).create_new(true).open(&ignore) {
+            Ok(mut file) => {
+                file.write_all(b"*\n").map_err(|e| self.explain("cannot write", &ignore, e))?;
             }
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(self.explain("cannot write", &ignore, e)),
         }
         Ok(())
     }
