@@ -268,8 +268,7 @@ fn calls(builder: HostBuilder, mode: Mode, recipe: &str, answer: Option<&str>) -
         ui.events()
     );
     drop(host);
-    let calls = log.lock().unwrap().clone();
-    calls
+    log.lock().unwrap().clone()
 }
 
 /// The words of a value that may stand for something made in a run: ids, tokens, random names.

@@ -38,7 +38,7 @@ fn read_result(spot: &Spot) -> Finished {
 fn create_list_and_destroy() {
     let spot = project();
     let created = spot.sandbox(&["create"]).expect(0);
-    for part in ["Plan", "identify", "setup", "3 hosts ready"] {
+    for part in ["Plan", "about $", "account 123456789012", "setup", "3 hosts ready"] {
         assert!(
             created.stdout.contains(part) || created.stderr.contains(part),
             "`{part}` is missing in {}",
@@ -291,7 +291,16 @@ fn impossible_wishes_launch_nothing() {
         "{}",
         refused.all()
     );
-    assert!(ids(&spot).is_empty());
+    let refused = spot.sandbox(&["create", "--count", "50", "--max-hourly", "0.05"]).expect(1);
+    assert!(
+        refused.stderr.contains("OverBudget") && refused.stderr.contains("launch fewer: --count "),
+        "{}",
+        refused.all()
+    );
+    // Nothing was made, not even a network: there is no state to speak of.
+    assert!(!spot.folder().join(".spot/sandbox/instances.json").exists());
+    spot.sandbox(&["destroy", "--yes"]).expect(0);
+    spot.sandbox(&["create", "--count", "2", "--max-hourly", "0.05"]).expect(0);
     spot.sandbox(&["destroy", "--yes"]).expect(0);
 }
 
