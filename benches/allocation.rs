@@ -1,6 +1,7 @@
 //! Policies compared over 1,000 seeded spot markets; prints a markdown table.
 //!
-//! `cargo bench --bench allocation` · a number as argument takes so many markets.
+//! `cargo bench --bench allocation` · a number as argument takes so many markets, a second one is the
+//! seed of the first.
 
 #[allow(dead_code, clippy::unwrap_used)]
 #[path = "../tests/market.rs"]
@@ -22,14 +23,15 @@ const POLICIES: [(&str, Policy); 6] = [
 ];
 
 fn main() {
-    let seeds = std::env::args().find_map(|argument| argument.parse::<u64>().ok()).unwrap_or(1000);
+    let mut numbers = std::env::args().filter_map(|argument| argument.parse::<u64>().ok());
+    let (seeds, first) = (numbers.next().unwrap_or(1000), numbers.next().unwrap_or(0));
     let started = Instant::now();
     println!(
         "| policy | targets reached, of those possible | came in the first round | useful hours of those wanted | taken back per 100 instance-days | pools that refused, per market | US cents per useful hour |"
     );
     println!("|---|---|---|---|---|---|---|");
     for (name, policy) in POLICIES {
-        let made: Vec<Outcome> = (0..seeds).map(|seed| simulate(seed, policy, HOURS)).collect();
+        let made: Vec<Outcome> = (first..first + seeds).map(|seed| simulate(seed, policy, HOURS)).collect();
         let sum = |of: &dyn Fn(&Outcome) -> f64| made.iter().map(of).sum::<f64>();
         let wanted = sum(&|it| f64::from(it.count));
         let possible = made.iter().filter(|it| it.possible >= it.count).count();

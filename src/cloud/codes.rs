@@ -62,6 +62,8 @@ pub const TABLE: &[(&str, Class)] = &[
     ("MaxFleetCountExceeded", Class::Capacity),
     ("SpotMaxPriceTooLow", Class::Capacity),
     ("Unsupported", Class::Capacity),
+    // What a fleet calls a type that its zone does not have.
+    ("InvalidFleetConfiguration", Class::Capacity),
     // Quota: of the account in this region.
     ("MaxSpotInstanceCountExceeded", Class::Quota),
     ("VcpuLimitExceeded", Class::Quota),
@@ -124,7 +126,6 @@ pub const TABLE: &[(&str, Class)] = &[
     ("InvalidInstanceType", Class::Terminal),
     ("OperationNotPermitted", Class::Terminal),
     ("DefaultVpcDoesNotExist", Class::Terminal),
-    ("InvalidFleetConfiguration", Class::Terminal),
     ("InvalidLaunchTemplateName.AlreadyExistsException", Class::Terminal),
     ("InvalidGroup.Duplicate", Class::Terminal),
     ("InvalidPermission.Duplicate", Class::Terminal),
@@ -268,8 +269,13 @@ mod tests {
 
     /// A second statement of the table, written by meaning, so that a row moved by accident fails.
     fn expected(code: &str) -> Class {
-        const CAPACITY: &[&str] =
-            &["UnfulfillableCapacity", "MaxFleetCountExceeded", "SpotMaxPriceTooLow", "Unsupported"];
+        const CAPACITY: &[&str] = &[
+            "UnfulfillableCapacity",
+            "MaxFleetCountExceeded",
+            "SpotMaxPriceTooLow",
+            "Unsupported",
+            "InvalidFleetConfiguration",
+        ];
         const RETRYABLE: &[&str] = &[
             "RequestLimitExceeded",
             "RequestThrottled",

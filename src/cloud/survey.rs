@@ -226,7 +226,10 @@ async fn scores(cloud: &dyn Cloud, areas: &[Area], count: u32) -> Scores {
     for area in areas {
         groups.entry(&area.types).or_default().push(area.region.clone());
     }
-    let asked = groups.into_iter().map(|(types, regions)| async move {
+    // EC2 takes at most ten regions in a call.
+    let tens =
+        groups.iter().flat_map(|(types, regions)| regions.chunks(10).map(move |ten| (*types, ten.to_vec())));
+    let asked = tens.map(|(types, regions)| async move {
         let query = |zones| ScoreQuery { types: types.to_vec(), count, regions: regions.clone(), zones };
         let (whole, by_zone) = (query(false), query(true));
         let answers = join(cloud.placement_scores(&whole), cloud.placement_scores(&by_zone)).await;

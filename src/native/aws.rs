@@ -9,7 +9,7 @@ use crate::error::{Error, Kind, Result, nearest};
 use crate::native::Context;
 use crate::native::market::remember_refusals;
 use crate::native::options::Options;
-use crate::native::record::Journal;
+use crate::native::record::{Journal, Prices};
 use crate::native::target::row;
 use crate::native::thrown::{Answer, answer, error_value, to_value};
 use crate::ui::Level;
@@ -191,18 +191,20 @@ pub mod aws {
                 let group: Group = options.required("network")?;
                 let user: String = options.or("user", config.fleet.user.clone())?;
                 let first = pools.iter().find_map(|priced| priced.pool.image.clone()).unwrap_or_default();
-                let prices = pools.iter().filter_map(|priced| {
-                    let pool = (priced.pool.instance_type.clone(), priced.pool.zone.clone());
-                    priced.price.map(|price| (pool, price))
-                });
-                let prices: HashMap<(String, String), f64> = prices.collect();
+                let asked = market(&options.or("market", "spot".to_owned())?)?;
+                let mut prices = Prices::new();
+                for PricedPool { pool, price, on_demand } in &pools {
+                    let of = |market| (pool.instance_type.clone(), pool.zone.clone(), market);
+                    prices.extend(on_demand.map(|price| (of(Market::OnDemand), price)));
+                    prices.extend(price.map(|price| (of(asked), price)));
+                }
                 let journal = Journal::new(spot)?.for_launch(prices.clone(), user.clone());
                 let request = LaunchRequest {
                     region: region.clone(),
                     count: options.required("count")?,
                     pools: pools.iter().map(|priced| priced.pool.clone()).collect(),
                     image: first,
-                    market: market(&options.or("market", "spot".to_owned())?)?,
+                    market: asked,
                     max_price: options.optional("max_price")?,
                     disk: disk(options)?,
                     on_demand_base: options.or("on_demand_base", 0)?,
@@ -227,7 +229,7 @@ pub mod aws {
                 Ok(async move {
                     let mut launch = cloud.launch(&request, &journal).await?;
                     for refusal in launch.refusals.iter_mut().filter(|it| it.code == "SpotMaxPriceTooLow") {
-                        let pool = (refusal.instance_type.clone(), refusal.zone.clone());
+                        let pool = (refusal.instance_type.clone(), refusal.zone.clone(), Market::Spot);
                         if let Some(price) = prices.get(&pool) {
                             refusal.message = format!("{} (the price is ${price} now)", refusal.message);
                         }
@@ -248,7 +250,8 @@ pub mod aws {
                     let instances = known.collect::<Result<Vec<_>>>()?;
                     // What was launched is worth more than the error that came after it.
                     if let Some(error) = launch.error {
-                        if instances.is_empty() || error.kind() == Kind::Interrupted {
+                        let told = !instances.is_empty() || !launch.refusals.is_empty();
+                        if !told || error.kind() == Kind::Interrupted {
                             return Err(error);
                         }
                         let text = format!("{region}: {}", error.message());
@@ -445,7 +448,11 @@ pub mod aws {
 struct PricedPool {
     #[serde(flatten)]
     pool: Pool,
+    /// US dollars an hour in the market that is asked for.
     price: Option<f64>,
+    /// US dollars an hour on demand, where it is known.
+    #[serde(default)]
+    on_demand: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -486,7 +493,7 @@ async fn pools_of(
             .iter()
             .find(|price| price.zone == pool.zone && price.instance_type == pool.instance_type)
             .map(|price| price.hourly);
-        pools.push(PricedPool { pool: Pool { image, ..pool }, price });
+        pools.push(PricedPool { pool: Pool { image, ..pool }, price, on_demand: None });
     }
     if pools.is_empty() {
         return Err(Error::aws(format!("no zone of {region} offers {}", types.join(" or ")))

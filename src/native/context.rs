@@ -224,6 +224,11 @@ impl Context {
         settings
     }
 
+    /// Whether the cloud is elsewhere, so that what it does takes a while to show.
+    pub fn is_remote(&self) -> bool {
+        !CloudSettings::for_endpoint(&self.0.place.endpoint).visibility.is_zero()
+    }
+
     /// What this run may change, and what it would have.
     pub fn planning(&self) -> &Arc<Planning> {
         &self.0.place.planning

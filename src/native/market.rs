@@ -19,6 +19,7 @@ use futures::future::join_all;
 use rhai::plugin::*;
 use rhai::{Array, Map};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 
 /// Types that a search without a limit finds.
@@ -204,7 +205,7 @@ pub mod market {
     /// Decides where to launch, out of placement scores, prices, quotas and what was refused in the last
     /// minutes: `regions` (each `region`, `market`, `count` and `pools`, the preferred first, each with
     /// `type`, `zone`, `image`, `price`, `on_demand`, `vcpu`), `count`, `missing` (what no region has
-    /// room for), `hourly` (US dollars) and `hourly_most` (if only the dearest pools give),
+    /// room for, `over_budget` of it for want of money), `hourly` (US dollars) and `hourly_most` (if only the dearest pools give),
     /// `explanation` (each with `text`), `notes` (what could not be found out), `basis`.
     ///
     /// Options: `count`; `regions` (names, or maps of `region`, `types`, `image`, `count`: so many there in the first round); `types`, or what they
@@ -431,7 +432,12 @@ fn request(spot: &Context, mut options: Options) -> Result<Request> {
             image: other.or_else(|| image.clone()),
         },
     };
-    let areas: Vec<Area> = regions.into_iter().map(area).collect();
+    let mut areas: Vec<Area> = regions.into_iter().map(area).collect();
+    for area in &mut areas {
+        // EC2 refuses a fleet that names a pool twice.
+        let mut seen = BTreeSet::new();
+        area.types.retain(|name| seen.insert(name.clone()));
+    }
     if !described && let Some(bare) = areas.iter().find(|area| area.types.is_empty()) {
         return Err(Error::script(format!("aws::allocate: no instance types for {}", bare.region))
             .with_hint("name `types`, or what they need to have: `vcpu`, `memory`"));
@@ -519,6 +525,7 @@ struct Plan {
     regions: Vec<ImagedShare>,
     count: u32,
     missing: u32,
+    over_budget: u32,
     hourly: Option<f64>,
     hourly_most: Option<f64>,
     explanation: Vec<Reason>,
@@ -548,6 +555,7 @@ impl Plan {
             regions,
             count: made.count,
             missing: made.missing,
+            over_budget: made.over_budget,
             hourly: made.hourly,
             hourly_most: made.hourly_most,
             explanation: made.explanation,

@@ -15,13 +15,16 @@ use crate::state::{self, Instance, IntentId, Network, Outcome, Writer};
 pub(crate) struct Journal {
     context: Context,
     writer: Writer,
-    /// US dollars an hour by type and zone, for the instances that come.
-    prices: HashMap<(String, String), f64>,
+    /// US dollars an hour, for the instances that come.
+    prices: Prices,
     /// Who logs in to the instances that come.
     user: Option<String>,
     /// The parts of networks that are being made: where, and in which VPC.
     parts: Mutex<HashMap<cloud::IntentId, Part>>,
 }
+
+/// US dollars an hour by type, zone and market.
+pub type Prices = HashMap<(String, String, cloud::Market), f64>;
 
 /// A part of a network that is being made.
 struct Part {
@@ -40,14 +43,14 @@ impl Journal {
         Ok(Journal {
             context: context.clone(),
             writer: context.writer()?,
-            prices: HashMap::new(),
+            prices: Prices::new(),
             user: None,
             parts: Mutex::default(),
         })
     }
 
     /// Adds what launched instances cost and who logs in to them.
-    pub fn for_launch(mut self, prices: HashMap<(String, String), f64>, user: String) -> Self {
+    pub fn for_launch(mut self, prices: Prices, user: String) -> Self {
         self.prices = prices;
         self.user = Some(user);
         self
@@ -61,7 +64,7 @@ impl Journal {
         let mut known = from_cloud(instance)?;
         known.user.clone_from(&self.user);
         known.phase = Some("launched".to_owned());
-        let pool = (instance.instance_type.clone(), instance.zone.clone());
+        let pool = (instance.instance_type.clone(), instance.zone.clone(), instance.market);
         known.price = self.prices.get(&pool).copied();
         Ok(known)
     }

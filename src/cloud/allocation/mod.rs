@@ -303,6 +303,8 @@ pub struct Allocation {
     pub count: u32,
     /// Instances that no region is known to have room for.
     pub missing: u32,
+    /// Those of the missing that [`Wanted::max_hourly`] leaves out.
+    pub over_budget: u32,
     /// What they cost in an hour, in US dollars, when every first pool gives what it is asked for;
     /// `None` when a price is unknown.
     pub hourly: Option<f64>,

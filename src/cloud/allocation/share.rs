@@ -39,7 +39,8 @@ fn with_spread(basis: &Basis, spread: Spread) -> Allocation {
         instead = std::mem::take(&mut missing);
     }
     missing += in_market(basis, Market::OnDemand, spread, on_demand + instead, &mut shares, &mut reasons);
-    missing += budget::keep(basis, &mut shares, &mut reasons);
+    let over_budget = budget::keep(basis, &mut shares, &mut reasons);
+    missing += over_budget;
 
     let sum = |price: &dyn Fn(&Share) -> Option<f64>| {
         shares.iter().map(|share| Some(f64::from(share.count) * price(share)?)).sum::<Option<f64>>()
@@ -47,6 +48,7 @@ fn with_spread(basis: &Basis, spread: Spread) -> Allocation {
     Allocation {
         count: shares.iter().map(|share| share.count).sum(),
         missing,
+        over_budget,
         hourly: sum(&|share| share.pools.first()?.price),
         hourly_most: sum(&dearest),
         regions: shares,
@@ -74,7 +76,7 @@ fn in_market(
     }
     let mut regions = candidate::regions(basis, market, spread, reasons);
     // What was fixed holds for the first round; what that did not bring goes wherever there is some.
-    let first = basis.placed.is_empty() && basis.refused.is_empty();
+    let first = basis.placed.is_empty();
     let counts = distribute(&mut regions, need, spread, first);
     for (region, count) in regions.iter().zip(&counts) {
         if *count == 0 {
@@ -171,17 +173,19 @@ fn distribute(regions: &mut [Region<'_>], need: u32, spread: Spread, first: bool
         *count = rounded_up(f64::from(need) * part).min(*most).min(left);
         left -= *count;
     }
-    level(&mut counts, &bounds, left);
+    left = level(&mut counts, &bounds, left);
+    // What nobody else can take goes to those with a number of their own.
+    level(&mut counts, &most, left);
     counts
 }
 
-/// Hands the rest out one by one, round after round, to those who may take more.
-fn level(counts: &mut [u32], most: &[u32], mut left: u32) {
+/// Hands the rest out one by one, round after round, to those who may take more; returns what nobody may.
+fn level(counts: &mut [u32], most: &[u32], mut left: u32) -> u32 {
     while left > 0 {
         let takers = counts.iter().zip(most).filter(|(count, most)| count < most).count();
-        let Ok(takers) = u32::try_from(takers) else { return };
+        let Ok(takers) = u32::try_from(takers) else { return left };
         if takers == 0 {
-            return;
+            return left;
         }
         // Whole rounds at once, so that a large number costs no more than a small one.
         let smallest = counts
@@ -197,6 +201,7 @@ fn level(counts: &mut [u32], most: &[u32], mut left: u32) {
             left -= take;
         }
     }
+    left
 }
 
 fn rounded_up(number: f64) -> u32 {

@@ -100,14 +100,17 @@ impl<'a> FleetOrder<'a> {
                 DefaultTargetCapacityType::OnDemand
             })
             .build();
-        let tags =
-            [ResourceType::Fleet, ResourceType::Instance].map(|kind| tag_specification(kind, &self.tags));
+        let mut kinds = vec![ResourceType::Fleet, ResourceType::Instance];
+        if spot {
+            kinds.push(ResourceType::SpotInstancesRequest);
+        }
+        let tags = kinds.into_iter().map(|kind| tag_specification(kind, &self.tags)).collect();
         fleet
             .r#type(FleetType::Instant)
             .client_token(&self.token)
             .launch_template_configs(config)
             .target_capacity_specification(capacity)
-            .set_tag_specifications(Some(tags.to_vec()))
+            .set_tag_specifications(Some(tags))
             .set_spot_options(spot.then(|| self.spot_options()))
             .set_on_demand_options((!spot).then(|| {
                 OnDemandOptionsRequest::builder()

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::future::Future;
+use std::time::Instant;
 
 use base64::Engine;
 use futures::future::join;
@@ -20,6 +21,14 @@ use crate::error::{Error, Result};
 
 /// Where the root volume of an image is that does not say so itself.
 pub(super) const USUAL_ROOT_DEVICE: &str = "/dev/sda1";
+
+/// What is said of parts that were made a moment ago and are not known everywhere yet.
+const SETTLING: [&str; 4] = [
+    "InvalidGroup.NotFound",
+    "InvalidSecurityGroupID.NotFound",
+    "InvalidSubnetID.NotFound",
+    "InvalidLaunchTemplateName.NotFoundException",
+];
 
 /// What all orders of a launch have in common.
 pub(super) struct Blueprint<'a> {
@@ -156,6 +165,7 @@ impl Ec2 {
         let mut launch = Launch { missing: ask.count, ..Launch::default() };
         let mut number = ask.first_number;
         let mut pools: Vec<&Pool> = ask.blueprint.request.pools.iter().collect();
+        let started = Instant::now();
         while launch.missing > 0 && !pools.is_empty() {
             number += 1;
             let order = super::fleet::FleetOrder::new(
@@ -169,6 +179,18 @@ impl Ec2 {
             let brought = self.create_fleet(&order, record).await;
             let came = !brought.instances.is_empty();
             launch.take(brought.instances);
+            // A network that was made a moment ago may not be known everywhere: the same pools are asked
+            // again, with a token of their own, since the old one would bring the old answer.
+            let unknown = !came && !brought.refusals.is_empty() && brought.refusals.iter().all(is_settling);
+            if unknown && brought.error.is_none() && started.elapsed() < self.settings().visibility {
+                tokio::select! {
+                    () = tokio::time::sleep(self.settings().poll) => continue,
+                    () = self.cancel.cancelled() => {
+                        launch.error = Some(Error::interrupted());
+                        return launch;
+                    }
+                }
+            }
             let refused: BTreeSet<(String, String)> =
                 brought.refusals.iter().map(|it| (it.zone.clone(), it.instance_type.clone())).collect();
             let ends = brought.error.or_else(|| brought.refusals.iter().find_map(fatal));
@@ -184,6 +206,10 @@ impl Ec2 {
                 break;
             }
         }
+        if launch.missing > 0 {
+            // Quotas are of a family of types: the pools of others were asked first.
+            launch.error = launch.refusals.iter().find_map(quota);
+        }
         launch
     }
 
@@ -196,6 +222,7 @@ impl Ec2 {
         Fut: Future<Output = Result<(Vec<Instance>, Vec<Refusal>)>>,
     {
         let (region, token) = (intent.region.clone(), intent.token.clone());
+        let asked = intent.parameters["count"].as_u64().unwrap_or(u64::MAX);
         let id = match record.started(intent) {
             Ok(id) => id,
             Err(error) => return Brought { error: Some(error), ..Brought::default() },
@@ -203,8 +230,10 @@ impl Ec2 {
         let lost = Lost::default();
         let attempt = |_| async {
             if lost.get() {
+                // Fewer than asked for may be a part that shows already: the repetition, with the same
+                // token, brings the whole answer.
                 let found = self.described(&region, token_filters(&token)).await?;
-                if !found.is_empty() {
+                if found.len() as u64 >= asked {
                     return Ok((found, Vec::new()));
                 }
             }
@@ -329,32 +358,46 @@ fn is_about_capacity(error: &Error) -> bool {
     error.code().is_some_and(|code| codes::classify(code) == Class::Capacity)
 }
 
-/// The error of a refusal that no other pool will mend: a quota, a missing permission.
+/// The error of a refusal that no other pool will mend: a missing permission, a missing image.
 fn fatal(refusal: &Refusal) -> Option<Error> {
+    // What is wrong with one type says nothing of the others.
+    let of_the_pool = matches!(
+        refusal.code.as_str(),
+        "InvalidParameterCombination"
+            | "InvalidParameterValue"
+            | "UnsupportedOperation"
+            | "InvalidInstanceType"
+    );
     match codes::classify(&refusal.code) {
         // What passes is worth another call, with the pools that are left.
-        Class::Capacity | Class::Retryable => None,
-        Class::Quota | Class::Gone | Class::Terminal => {
-            let region = refusal.zone.trim_end_matches(|c: char| c.is_ascii_lowercase());
-            let error = Error::aws(refusal.message.clone()).with_code(&refusal.code);
-            Some(match codes::hint(&refusal.code, "ec2:CreateFleet", region) {
-                Some(hint) => error.with_hint(hint),
-                None => error,
-            })
-        }
+        Class::Capacity | Class::Quota | Class::Retryable => None,
+        Class::Gone | Class::Terminal if of_the_pool => None,
+        Class::Gone | Class::Terminal => Some(refusal_error(refusal)),
     }
+}
+
+/// The error of a refusal for want of quota.
+fn quota(refusal: &Refusal) -> Option<Error> {
+    (codes::classify(&refusal.code) == Class::Quota).then(|| refusal_error(refusal))
+}
+
+fn refusal_error(refusal: &Refusal) -> Error {
+    let region = refusal.zone.trim_end_matches(|c: char| c.is_ascii_lowercase());
+    let error = Error::aws(refusal.message.clone()).with_code(&refusal.code);
+    match codes::hint(&refusal.code, "ec2:CreateFleet", region) {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
+}
+
+/// Whether a pool was refused for a part of the network that is just being made known.
+fn is_settling(refusal: &Refusal) -> bool {
+    SETTLING.contains(&refusal.code.as_str())
 }
 
 /// The network may have been made a moment ago and not be shown everywhere yet; so may the template.
 fn patient(error: Error) -> Error {
-    match error.code() {
-        Some(
-            "InvalidGroup.NotFound"
-            | "InvalidSubnetID.NotFound"
-            | "InvalidLaunchTemplateName.NotFoundException",
-        ) => settling(error),
-        _ => error,
-    }
+    if error.code().is_some_and(|code| SETTLING.contains(&code)) { settling(error) } else { error }
 }
 
 pub(super) fn nothing_came(region: &str) -> Error {
@@ -392,7 +435,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_quota_among_the_refusals_ends_the_launch_and_capacity_does_not() {
+    fn a_missing_permission_ends_the_launch_and_capacity_does_not() {
         let refused = |code: &str| Refusal {
             zone: "us-west-2a".to_owned(),
             instance_type: "t3.medium".to_owned(),
@@ -403,7 +446,8 @@ pub(super) mod tests {
         for code in ["InsufficientInstanceCapacity", "UnfulfillableCapacity", "MaxFleetCountExceeded"] {
             assert!(fatal(&refused(code)).is_none(), "{code}");
         }
-        let error = fatal(&refused("MaxSpotInstanceCountExceeded")).unwrap();
+        assert!(fatal(&refused("MaxSpotInstanceCountExceeded")).is_none(), "other families have their own");
+        let error = quota(&refused("MaxSpotInstanceCountExceeded")).unwrap();
         assert!(error.hint().is_some_and(|hint| hint.contains("L-34B43A08") && hint.contains("us-west-2")));
         assert!(fatal(&refused("UnauthorizedOperation")).is_some());
     }

@@ -19,6 +19,9 @@ const SLOWEST: f64 = 1.0 / 32.0;
 /// What each call that passes adds to a slowed rate.
 const RECOVERY: f64 = 0.05;
 
+/// No call waits longer: then EC2 may say itself that it is too much.
+const LONGEST: Duration = Duration::from_secs(30);
+
 /// All buckets of one account.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
@@ -58,7 +61,7 @@ impl Pace {
         resources: u32,
         cancel: &CancellationToken,
     ) -> Result<()> {
-        let wait = self.reserve(region, action, resources, Instant::now());
+        let wait = self.reserve(region, action, resources, Instant::now()).min(LONGEST);
         if wait.is_zero() {
             return Ok(());
         }
@@ -83,9 +86,8 @@ impl Pace {
     pub(super) fn note(&self, region: &str, action: &str, throttled: bool) {
         let mut all = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(buckets) = all.get_mut(&(region.to_owned(), action.to_owned())) else { return };
-        for bucket in [Some(&mut buckets.requests), buckets.resources.as_mut()].into_iter().flatten() {
-            bucket.note(throttled);
-        }
+        // Of the two only the calls are slowed down: an order waits for its instances long enough.
+        buckets.requests.note(throttled);
     }
 }
 

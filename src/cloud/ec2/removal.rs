@@ -8,7 +8,7 @@ use aws_sdk_ec2::types::{self, Filter};
 use futures::future::{join, join_all, join3, join4, try_join_all};
 
 use super::Ec2;
-use super::convert::{filter, owner_filters};
+use super::convert::{filter, owner_filters, read_tags};
 use super::listing::living;
 use crate::cloud::instance::unique;
 use crate::cloud::{Fate, Outcome, Owned, Owner, Record, Removal, Removed, ResourceKind, Until, tags};
@@ -127,7 +127,7 @@ impl Ec2 {
                 Fate::Removed | Fate::Gone if kind == ResourceKind::Instance => {}
                 Fate::Removed => removed.push(Removed { kind, id, gone: false }),
                 Fate::Gone => removed.push(Removed { kind, id, gone: true }),
-                Fate::Left(_) => {}
+                Fate::Left(reason) => refused.push((kind, id, Error::aws(reason))),
                 Fate::Failed(error) => refused.push((kind, id, error)),
             }
         }
@@ -187,7 +187,10 @@ impl Ec2 {
     /// Removes stage after stage; side by side within a stage. Each stage frees what the next removes.
     async fn run(&self, job: &Job<'_>, resources: &[Owned], site: &Site) -> Result<Vec<Removal>> {
         let mut tally = Tally { resources, fates: HashMap::new() };
-        for it in resources.iter().filter(|it| it.protected) {
+        // The tag may be newer than what the caller saw.
+        let fresh = site.instances.iter().filter(|it| tags::protects(&read_tags(it.tags.as_deref())));
+        let fresh: Vec<&str> = fresh.filter_map(|it| it.instance_id()).collect();
+        for it in resources.iter().filter(|it| it.protected || fresh.contains(&it.id.as_str())) {
             tally.leave(&it.id, format!("it carries the tag {}", tags::PROTECT));
         }
         site.keep_what_is_needed(&mut tally);
@@ -369,7 +372,7 @@ impl Site {
     /// All of it as resources to remove.
     fn resources(&self, region: &str) -> Vec<Owned> {
         let own = |kind, id: Option<&str>, tags: Option<&[types::Tag]>| {
-            let tags = super::convert::read_tags(tags);
+            let tags = read_tags(tags);
             Some(Owned { protected: tags::protects(&tags), tags, ..Owned::new(kind, id?, region) })
         };
         let instances = self

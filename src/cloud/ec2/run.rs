@@ -4,10 +4,11 @@ use aws_sdk_ec2::Client;
 use aws_sdk_ec2::error::SdkError;
 use aws_sdk_ec2::operation::run_instances::{RunInstancesError, RunInstancesOutput};
 use aws_sdk_ec2::types::{
-    BlockDeviceMapping, EbsBlockDevice, HttpTokensState, IamInstanceProfileSpecification,
-    InstanceInterruptionBehavior, InstanceMarketOptionsRequest, InstanceMetadataEndpointState,
-    InstanceMetadataOptionsRequest, InstanceNetworkInterfaceSpecification, MarketType, Placement,
-    ResourceType, SpotInstanceType, SpotMarketOptions, VolumeType,
+    BlockDeviceMapping, CapacityReservationPreference, CapacityReservationSpecification, EbsBlockDevice,
+    HttpTokensState, IamInstanceProfileSpecification, InstanceInterruptionBehavior,
+    InstanceMarketOptionsRequest, InstanceMetadataEndpointState, InstanceMetadataOptionsRequest,
+    InstanceNetworkInterfaceSpecification, MarketType, Placement, ResourceType, SpotInstanceType,
+    SpotMarketOptions, VolumeType,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use serde_json::{Value, json};
@@ -94,6 +95,12 @@ impl<'a> RunOrder<'a> {
         let specifications = taggable.into_iter().map(|kind| tag_specification(kind, &self.tags)).collect();
         let placement =
             request.placement_group.as_ref().map(|group| Placement::builder().group_name(group).build());
+        // Reservations are somebody's; an on-demand instance would take an open one unasked.
+        let reservation = (self.market == Market::OnDemand).then(|| {
+            CapacityReservationSpecification::builder()
+                .capacity_reservation_preference(CapacityReservationPreference::None)
+                .build()
+        });
         let count = i32::try_from(self.count).unwrap_or(i32::MAX);
         client
             .run_instances()
@@ -111,6 +118,7 @@ impl<'a> RunOrder<'a> {
             .set_key_name(request.key_name.clone())
             .set_iam_instance_profile(self.profile())
             .set_placement(placement)
+            .set_capacity_reservation_specification(reservation)
             .send()
             .await
     }

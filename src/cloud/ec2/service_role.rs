@@ -6,7 +6,7 @@ use super::mutation::{Lost, close, fresh_token};
 use super::service::GLOBAL;
 use super::{Ec2, errors};
 use crate::cloud::{Intent, Record, SpotRole};
-use crate::error::Result;
+use crate::error::{Kind, Result};
 
 /// Its name, the same in every account.
 const ROLE: &str = "AWSServiceRoleForEC2Spot";
@@ -27,10 +27,9 @@ impl Ec2 {
             Ok(_) => Ok(SpotRole::Present),
             Err(error) => match error.code() {
                 Some("NoSuchEntity") => Ok(SpotRole::Absent),
-                Some("AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation") => {
-                    Ok(SpotRole::Unknown)
-                }
-                _ => Err(error),
+                _ if error.kind() == Kind::Interrupted => Err(error),
+                // Not allowed to look, or IAM is elsewhere or busy: nothing that keeps from launching.
+                _ => Ok(SpotRole::Unknown),
             },
         }
     }

@@ -1,7 +1,8 @@
 //! The launch template of one launch: what all its instances are, whichever pool they come from.
 
 use aws_sdk_ec2::types::{
-    LaunchTemplateBlockDeviceMappingRequest, LaunchTemplateEbsBlockDeviceRequest,
+    CapacityReservationPreference, LaunchTemplateBlockDeviceMappingRequest,
+    LaunchTemplateCapacityReservationSpecificationRequest, LaunchTemplateEbsBlockDeviceRequest,
     LaunchTemplateHttpTokensState, LaunchTemplateIamInstanceProfileSpecificationRequest,
     LaunchTemplateInstanceMetadataEndpointState, LaunchTemplateInstanceMetadataOptionsRequest,
     LaunchTemplateInstanceNetworkInterfaceSpecificationRequest, LaunchTemplatePlacementRequest,
@@ -84,12 +85,20 @@ fn data(blueprint: &Blueprint<'_>) -> RequestLaunchTemplateData {
         .placement_group
         .as_ref()
         .map(|group| LaunchTemplatePlacementRequest::builder().group_name(group).build());
+    // Reservations are somebody's; an on-demand instance would take an open one unasked. Spot
+    // instances never do, and EC2 knows no such setting for them.
+    let reservation = (request.shares().spot == 0).then(|| {
+        LaunchTemplateCapacityReservationSpecificationRequest::builder()
+            .capacity_reservation_preference(CapacityReservationPreference::None)
+            .build()
+    });
     RequestLaunchTemplateData::builder()
         .image_id(&request.image.id)
         .network_interfaces(interface)
         .metadata_options(metadata)
         .set_iam_instance_profile(profile)
         .set_placement(placement)
+        .set_capacity_reservation_specification(reservation)
         .set_block_device_mappings(disk(blueprint).map(|disk| vec![disk]))
         .set_user_data(blueprint.user_data.clone())
         .set_key_name(request.key_name.clone())
@@ -97,10 +106,10 @@ fn data(blueprint: &Blueprint<'_>) -> RequestLaunchTemplateData {
         .build()
 }
 
-/// The tags of what comes with an instance. Those of instances themselves are given by the order,
-/// whose token they carry.
+/// The tags of what comes with an instance. Those of instances and spot requests are given by the
+/// order, whose token they carry; EC2 refuses tags for spot requests where there are none.
 fn tag_specifications(tags: &Tags) -> Vec<LaunchTemplateTagSpecificationRequest> {
-    [ResourceType::Volume, ResourceType::NetworkInterface, ResourceType::SpotInstancesRequest]
+    [ResourceType::Volume, ResourceType::NetworkInterface]
         .into_iter()
         .map(|kind| {
             LaunchTemplateTagSpecificationRequest::builder()

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use aws_sdk_ec2::Client;
 use serde_json::json;
 
 use super::Ec2;
@@ -25,6 +26,39 @@ impl Ec2 {
         let mut outcomes: HashMap<String, Outcome> = HashMap::new();
         let mut batches: VecDeque<Vec<String>> =
             ids.chunks(IDS_PER_TERMINATION).map(<[String]>::to_vec).collect();
+        let mut looked_again = self.settings().visibility.is_zero();
+        loop {
+            self.terminate_batches(region, &mut batches, &mut outcomes, record).await?;
+            let gone = ids.iter().filter(|id| matches!(outcomes.get(*id), Some(Outcome::Gone)));
+            let gone: Vec<String> = gone.cloned().collect();
+            if looked_again || gone.is_empty() || self.cancel.is_cancelled() {
+                break;
+            }
+            // EC2 shows an instance only some moments after its launch: one that was just launched is
+            // not taken for gone at once.
+            tokio::select! {
+                () = tokio::time::sleep(self.settings().visibility) => {}
+                () = self.cancel.cancelled() => {}
+            }
+            looked_again = true;
+            batches = gone.chunks(IDS_PER_TERMINATION).map(<[String]>::to_vec).collect();
+        }
+        Ok(ids
+            .into_iter()
+            .map(|id| {
+                let outcome = outcomes.remove(&id).unwrap_or(Outcome::Gone);
+                Termination { id, outcome }
+            })
+            .collect())
+    }
+
+    async fn terminate_batches(
+        &self,
+        region: &str,
+        batches: &mut VecDeque<Vec<String>>,
+        outcomes: &mut HashMap<String, Outcome>,
+        record: &dyn Record,
+    ) -> Result<()> {
         while let Some(batch) = batches.pop_front() {
             match self.terminate_batch(region, &batch, record).await? {
                 Ok(()) => outcomes.extend(batch.into_iter().map(|id| (id, Outcome::Terminated))),
@@ -36,13 +70,7 @@ impl Ec2 {
                 }
             }
         }
-        Ok(ids
-            .into_iter()
-            .map(|id| {
-                let outcome = outcomes.remove(&id).unwrap_or(Outcome::Gone);
-                Termination { id, outcome }
-            })
-            .collect())
+        Ok(())
     }
 
     /// The outer error is the record's, the inner one EC2's.
@@ -56,11 +84,10 @@ impl Ec2 {
             undo: None,
         };
         let id = record.started(intent)?;
-        let result = self
-            .change(region, "TerminateInstances", |client| {
-                client.terminate_instances().set_instance_ids(Some(ids.to_vec())).send()
-            })
-            .await;
+        let count = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+        let send = |client: Client| client.terminate_instances().set_instance_ids(Some(ids.to_vec())).send();
+        let attempt = |_| self.attempt_on(region, "TerminateInstances", count, &send);
+        let result = self.settings().retry.run(&self.cancel, attempt).await;
         match result {
             Ok(_) => record.succeeded(id, json!({ "terminated": ids }), &[]).map(Ok),
             Err(error) => {

@@ -109,9 +109,14 @@ impl Watch {
         };
         let mut call = asked.call();
         if self.asks() && asked.service == "ec2" && !call.has_placeholder() {
-            call.permission = match self.unwatched.get() {
-                Some(config) => Some(probe::permission(config, &call).await),
-                None => Some(Permission::Unclear("NotEc2".to_owned())),
+            call.permission = if !probe::has_dry_run(&call.action) {
+                // Sent with a parameter that it does not have, a call might be carried out.
+                Some(Permission::Unclear("NoDryRun".to_owned()))
+            } else {
+                match self.unwatched.get() {
+                    Some(config) => Some(probe::permission(config, &call).await),
+                    None => Some(Permission::Unclear("NotEc2".to_owned())),
+                }
             };
         }
         self.tell(&call);

@@ -9,6 +9,21 @@ use crate::cloud::plan::{Call, Permission};
 /// What is said of a call to an endpoint that knows no `DryRun`.
 const NO_DRY_RUN: &str = "NoDryRun";
 
+/// Actions of EC2 that have no `DryRun` (its API model), among those that spot makes.
+const WITHOUT: [&str; 6] = [
+    "AssociateVpcCidrBlock",
+    "AssociateSubnetCidrBlock",
+    "DisassociateVpcCidrBlock",
+    "DisassociateSubnetCidrBlock",
+    "ModifySubnetAttribute",
+    "ModifyVpcAttribute",
+];
+
+/// Whether EC2 can be asked about an action.
+pub(super) fn has_dry_run(action: &str) -> bool {
+    !WITHOUT.contains(&action)
+}
+
 /// Asks EC2 about one call; nothing is changed by it.
 pub(super) async fn permission(config: &SdkConfig, call: &Call) -> Permission {
     let region = aws_sdk_ec2::config::Region::new(call.region.clone());

@@ -81,6 +81,11 @@ pub(super) fn launch(
 ) -> Result<(String, Vec<String>), Fault> {
     let request = LaunchRequest::parse(params, call.place.name)?;
     origin.add_tags(request.tags.clone());
+    if request.spot.is_none() && origin.tags.contains_key("spot-instances-request") {
+        let message = "You cannot specify tags for Spot instances requests if there are no Spot instances \
+                       requests being created by the request.";
+        return Err(Fault::value(message));
+    }
     let authorized_keys = match &request.key_name {
         None => Vec::new(),
         Some(name) => {
