@@ -183,8 +183,13 @@ impl Run<'_> {
             }
         }
         let mut origin = Origin { client_token: Some(self.fleet.to_owned()), ..Origin::default() };
+        let mut tags = self.request.tags.clone();
+        if self.lifecycle != Lifecycle::Spot {
+            // The fleet's own are for its spot part; those of a template EC2 refuses here.
+            tags.remove("spot-instances-request");
+        }
         origin.add_tags(choice.tags.clone());
-        origin.add_tags(self.request.tags.clone());
+        origin.add_tags(tags);
         origin.uses(&choice.pool.template, choice.pool.version);
         origin.system_tags.insert("aws:ec2:fleet-id".to_owned(), self.fleet.to_owned());
         let kind = params.text("InstanceType").unwrap_or("m5.large").to_owned();
