@@ -432,10 +432,9 @@ fn a_scan_of_all_regions_is_two_round_trips() {
 #[test]
 fn markets_are_mixed_and_on_demand_works_through_fleets() {
     let spot = project();
-    let types = spot.read("spot.toml").replace(
-        "types = [\"t3.micro\"]",
-        "types = [\"t3.micro\", \"t3a.micro\", \"t3.micro\"]\non_demand_base = 1",
-    );
+    let types = spot
+        .read("spot.toml")
+        .replace("types = [\"t3.micro\"]", "types = [\"t3.micro\", \"t3a.micro\"]\non_demand_base = 1");
     spot.write("spot.toml", &types);
     let created = spot.sandbox(&["create", "--count", "3"]).expect(0);
     let mut markets: Vec<String> = spot
@@ -446,7 +445,16 @@ fn markets_are_mixed_and_on_demand_works_through_fleets() {
     markets.sort();
     assert_eq!(markets, ["on-demand true", "spot true", "spot true"], "{}", created.all());
     spot.sandbox(&["destroy", "--yes"]).expect(0);
-    spot.sandbox(&["create", "--count", "2", "--market", "on-demand"]).expect(0);
+    spot.sandbox(&[
+        "create",
+        "--count",
+        "2",
+        "--market",
+        "on-demand",
+        "--types",
+        "t3.micro,t3a.micro,t3.micro",
+    ])
+    .expect(0);
     assert!(spot.instances(".spot/sandbox").iter().all(|it| it["market"] == "on-demand"));
     spot.sandbox(&["destroy", "--yes"]).expect(0);
 }
