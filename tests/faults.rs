@@ -133,7 +133,7 @@ fn create_killed_under_a_living_cloud_at(record: usize, lost_answers: f64) {
     let options = Options { boot_time: Duration::ZERO, faults, ..Options::default() };
     let sandbox = Sandbox::start_with(spot.folder(), options).unwrap();
     let access = sandbox.access();
-    spot.write("spot.toml", &format!("{CONFIG}[ssh]\nport = {}\n", access.ssh_port));
+    spot.write("spot.toml", &format!("{CONFIG}[aws]\nattempts = 8\n[ssh]\nport = {}\n", access.ssh_port));
     let spot = spot
         .env("AWS_ENDPOINT_URL", &access.url)
         .env("AWS_ACCESS_KEY_ID", &access.access_key)
