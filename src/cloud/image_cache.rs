@@ -2,13 +2,12 @@
 //! a day.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::cache_file::CacheFile;
 use super::{Image, ImageQuery, ImageSource};
 
 /// How long an answer is good for, in seconds.
@@ -19,7 +18,7 @@ const AHEAD: i64 = 60;
 /// A file of images by region and query. Whatever is wrong with it, it is only slower without it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageCache {
-    path: PathBuf,
+    file: CacheFile,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -32,7 +31,7 @@ struct Entry {
 impl ImageCache {
     /// The cache in a project's private folder (`.spot`): `cache/images.json`.
     pub fn in_folder(private: &Path) -> Self {
-        ImageCache { path: private.join("cache").join("images.json") }
+        ImageCache { file: CacheFile::in_folder(private, "images.json") }
     }
 
     /// What was found for a query in a region, if it still counts. `cloud` tells clouds apart.
@@ -58,7 +57,7 @@ impl ImageCache {
         let mut entries = self.read();
         entries.retain(|_, old| now.as_second().saturating_sub(old.at) < LASTS);
         entries.insert(key(cloud, region, query), Entry { image: image.clone(), at: now.as_second() });
-        drop(self.write(&entries));
+        drop(self.file.write(&entries));
     }
 
     /// Forgets an image, which EC2 says does not exist.
@@ -67,22 +66,12 @@ impl ImageCache {
         let before = entries.len();
         entries.retain(|_, entry| entry.image.id != id);
         if entries.len() < before {
-            drop(self.write(&entries));
+            drop(self.file.write(&entries));
         }
     }
 
     fn read(&self) -> BTreeMap<String, Entry> {
-        let bytes = fs::read(&self.path).unwrap_or_default();
-        serde_json::from_slice(&bytes).unwrap_or_default()
-    }
-
-    fn write(&self, entries: &BTreeMap<String, Entry>) -> std::io::Result<()> {
-        let folder = self.path.parent().ok_or(ErrorKind::NotFound)?;
-        fs::create_dir_all(folder)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(&serde_json::to_vec_pretty(entries)?)?;
-        file.persist(&self.path).map_err(|error| error.error)?;
-        Ok(())
+        self.file.read().unwrap_or_default()
     }
 }
 
@@ -144,7 +133,7 @@ mod tests {
         cache.keep("aws", "r", &auto, &old, at(0));
         assert!(cache.find("aws", "r", &auto, at(50)).is_some());
         assert!(cache.find("aws", "r", &auto, at(150)).is_none());
-        fs::write(&cache.path, "{ torn").unwrap();
+        std::fs::write(cache.file.path(), "{ torn").unwrap();
         assert!(cache.find("aws", "r", &auto, at(50)).is_none());
         cache.keep("aws", "r", &auto, &image, at(0));
         assert!(cache.find("aws", "r", &auto, at(50)).is_some());

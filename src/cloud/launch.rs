@@ -136,6 +136,11 @@ impl Disk {
         Ok(())
     }
 
+    /// Whether it is encrypted, if that was said; a key means that it is.
+    pub fn encryption(&self) -> Option<bool> {
+        self.encrypted.or(self.kms_key.as_ref().map(|_| true))
+    }
+
     /// Whether anything is asked of it.
     pub fn is_default(&self) -> bool {
         *self == Disk::default()

@@ -11,6 +11,7 @@
 //! | `plan.rs` | calls that change something, made, refused or planned; placeholders |
 //! | `codes.rs` | what each error code means, and what to do about it |
 //! | `endpoint.rs` | which cloud, as whom, how patiently |
+//! | `cache_file.rs` `image_cache.rs` | files that spare the next run a look |
 //! | `place.rs` `image.rs` `network.rs` `cidr.rs` `launch.rs` `instance.rs` | requests and answers |
 //! | `market.rs` `quota.rs` `refusals.rs` | what the market and the account have, and who refused lately |
 //! | [`survey`] | all that is read before a decision, at once |
@@ -18,6 +19,7 @@
 //! | [`ec2`] | Amazon EC2; the only folder that names the AWS SDK |
 
 pub mod allocation;
+mod cache_file;
 mod cidr;
 pub mod codes;
 pub mod ec2;

@@ -8,7 +8,7 @@ use super::cidr::Cidr;
 use crate::error::{Error, Result};
 
 /// The network that a project needs in a region.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NetworkRequest {
     /// The region.
     pub region: String,
@@ -190,14 +190,9 @@ mod tests {
         NetworkRequest {
             region: "us-west-2".to_owned(),
             project: "web".to_owned(),
-            deployment: String::new(),
-            creator: String::new(),
-            dedicated: false,
-            vpc: None,
-            subnets: Vec::new(),
-            ipv6: false,
             ports: vec![Ports { from: 443, to: 443 }, Ports { from: 9000, to: 9100 }, Ports::SSH],
             sources: vec!["203.0.113.7".to_owned(), "10.0.0.0/8".to_owned()],
+            ..NetworkRequest::default()
         }
     }
 

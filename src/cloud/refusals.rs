@@ -1,15 +1,14 @@
 //! Which pools refused lately: remembered between runs, so that the next one asks them last.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Market;
 use super::allocation::{PastRefusal, Refused};
+use super::cache_file::CacheFile;
 use super::codes::{self, Class};
 use crate::error::{Error, Result};
 
@@ -23,7 +22,7 @@ const AHEAD: i64 = 60;
 /// The memory of one project: a file of which every broken or outdated part is ignored.
 #[derive(Debug, Clone)]
 pub struct Refusals {
-    path: PathBuf,
+    file: CacheFile,
 }
 
 /// One refusal in the file.
@@ -79,12 +78,12 @@ impl Remembered {
 impl Refusals {
     /// The memory in a project's private folder (`.spot`): `cache/refusals.json`.
     pub fn in_folder(private: &Path) -> Refusals {
-        Refusals { path: private.join("cache").join("refusals.json") }
+        Refusals { file: CacheFile::in_folder(private, "refusals.json") }
     }
 
     /// Whether anything was ever remembered.
     pub fn exists(&self) -> bool {
-        self.path.exists()
+        self.file.path().exists()
     }
 
     /// Remembers refusals; those whose code says nothing about the next minutes are left out. Two
@@ -113,20 +112,21 @@ impl Refusals {
             (&a.account, &a.region, &a.zone, &a.instance_type, a.market, &a.code)
                 == (&b.account, &b.region, &b.zone, &b.instance_type, b.market, &b.code)
         };
-        let mut entries = self.read().unwrap_or_default();
+        let mut entries: Vec<Entry> = self.file.read().unwrap_or_default();
         entries.retain(|old| old.age(now).is_some() && !new.iter().any(|new| same(old, new)));
         entries.extend(new);
-        self.write(&entries).map_err(|error| {
-            Error::state(format!("cannot remember refusals in {}", self.path.display())).with_source(error)
+        self.file.write(&entries).map_err(|error| {
+            Error::state(format!("cannot remember refusals in {}", self.file.path().display()))
+                .with_source(error)
         })
     }
 
     /// What is remembered of an account and still counts.
     pub fn recall(&self, account: &str, now: Timestamp) -> Remembered {
-        let entries = match self.read() {
+        let entries: Vec<Entry> = match self.file.read() {
             Ok(entries) => entries,
             Err(error) => {
-                let path = self.path.display();
+                let path = self.file.path().display();
                 let warning = Some(format!("earlier refusals are not known: {path} is unreadable: {error}"));
                 return Remembered { warning, ..Remembered::default() };
             }
@@ -142,23 +142,6 @@ impl Refusals {
             of_pool.sort_by_key(|past| past.ago);
         }
         remembered
-    }
-
-    fn read(&self) -> std::io::Result<Vec<Entry>> {
-        match fs::read(&self.path) {
-            Ok(bytes) => Ok(serde_json::from_slice(&bytes)?),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn write(&self, entries: &[Entry]) -> std::io::Result<()> {
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(folder)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(&serde_json::to_vec_pretty(entries)?)?;
-        file.persist(&self.path).map_err(|error| error.error)?;
-        Ok(())
     }
 }
 
@@ -213,9 +196,10 @@ mod tests {
         let memory = Refusals::in_folder(folder.path());
         memory.note("1", &[refused("a", "InsufficientInstanceCapacity")], at(0)).unwrap();
         memory.note("1", &[refused("a", "InsufficientInstanceCapacity")], at(100)).unwrap();
-        assert_eq!(memory.read().unwrap().len(), 1);
+        assert_eq!(memory.file.read::<Vec<Entry>>().unwrap().len(), 1);
         memory.note("1", &[refused("b", "InsufficientInstanceCapacity")], at(5000)).unwrap();
-        let zones: Vec<String> = memory.read().unwrap().into_iter().map(|entry| entry.zone).collect();
+        let zones: Vec<String> =
+            memory.file.read::<Vec<Entry>>().unwrap().into_iter().map(|entry| entry.zone).collect();
         assert_eq!(zones, ["b"]);
     }
 
@@ -223,8 +207,8 @@ mod tests {
     fn a_broken_file_is_a_warning_and_is_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let memory = Refusals::in_folder(folder.path());
-        fs::create_dir_all(folder.path().join("cache")).unwrap();
-        fs::write(folder.path().join("cache/refusals.json"), "{ torn").unwrap();
+        std::fs::create_dir_all(folder.path().join("cache")).unwrap();
+        std::fs::write(folder.path().join("cache/refusals.json"), "{ torn").unwrap();
         let remembered = memory.recall("1", at(0));
         assert!(remembered.warning.unwrap().contains("refusals.json"));
         memory.note("1", &[refused("a", "InsufficientInstanceCapacity")], at(0)).unwrap();

@@ -6,13 +6,14 @@ use serde_json::{Value, json};
 
 use super::Context;
 use super::record::{from_cloud, with_parts};
+use super::sys::seconds_since;
 use super::thrown::{Answer, answer, to_json, to_value};
 use crate::cloud::ResourceKind;
 use crate::error::{Error, Result};
 use crate::state::{Instance, Outcome};
 
 /// For so many seconds after a launch was begun it may still bring instances, though its caller is dead.
-const IN_FLIGHT: u64 = 90;
+const IN_FLIGHT: f64 = 90.0;
 
 /// The fields that every instance has for scripts, `()` where nothing is known: a property that is
 /// sometimes missing would be an error half of the time.
@@ -253,7 +254,9 @@ fn settle_all(spot: &Context) -> Result<Vec<Value>> {
         let launches = matches!(open.intent.action.as_str(), "RunInstances" | "CreateFleet");
         let result = spot.runtime().wait(async move { cloud.settle(&intent).await });
         // EC2 goes on with a launch whose caller has died: nothing to see now may be something soon.
-        let young = launches && spot.is_remote() && age(&open.since).is_some_and(|age| age < IN_FLIGHT);
+        let young = launches
+            && spot.is_remote()
+            && seconds_since(&open.since).is_some_and(|age| (0.0..IN_FLIGHT).contains(&age));
         let result = match result {
             Ok(made) if made.is_empty() && young => Err(Error::state(format!(
                 "it was begun less than {IN_FLIGHT} seconds ago, and EC2 may still be at it"
@@ -305,9 +308,4 @@ fn id_of(value: &Dynamic) -> Result<String> {
         Err(_) => value.clone().into_string().ok(),
     };
     id.ok_or_else(|| Error::script(format!("expected an instance or its id, found {}", value.type_name())))
-}
-/// Seconds since a time in state, if it can be read and has passed.
-fn age(time: &str) -> Option<u64> {
-    let then: jiff::Timestamp = time.parse().ok()?;
-    u64::try_from(jiff::Timestamp::now().duration_since(then).as_secs()).ok()
 }

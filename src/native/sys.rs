@@ -88,11 +88,7 @@ pub mod sys {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn age(call: NativeCallContext, time: &str) -> Answer {
-        answer(&call, |_| {
-            let zoned = time.parse::<jiff::Timestamp>();
-            let then = zoned.or_else(|_| format!("{time}Z").parse());
-            Ok(then.ok().map(|then| jiff::Timestamp::now().duration_since(then).as_secs_f64()))
-        })
+        answer(&call, |_| Ok(seconds_since(time)))
     }
 
     /// A name that nobody else has: a prefix and eight random hexadecimal digits.
@@ -103,4 +99,11 @@ pub mod sys {
     pub fn random_name(prefix: &str) -> String {
         format!("{prefix}-{:08x}", rand::random::<u32>())
     }
+}
+
+/// Seconds since an RFC 3339 time, negative for one to come; a time without a zone is UTC.
+pub(super) fn seconds_since(time: &str) -> Option<f64> {
+    let zoned = time.parse::<jiff::Timestamp>();
+    let then = zoned.or_else(|_| format!("{time}Z").parse());
+    then.ok().map(|then| jiff::Timestamp::now().duration_since(then).as_secs_f64())
 }

@@ -151,7 +151,7 @@ impl<'a> RunOrder<'a> {
             .set_volume_size(whole(disk.size_gb))
             .set_iops(whole(disk.iops))
             .set_throughput(whole(disk.throughput))
-            .set_encrypted(disk.encrypted.or(disk.kms_key.as_ref().map(|_| true)))
+            .set_encrypted(disk.encryption())
             .set_kms_key_id(disk.kms_key.clone())
             .volume_type(VolumeType::Gp3)
             .delete_on_termination(true)

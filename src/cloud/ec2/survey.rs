@@ -273,14 +273,7 @@ mod tests {
         NetworkRequest {
             region: "us-west-2".to_owned(),
             project: "web".to_owned(),
-            deployment: String::new(),
-            creator: String::new(),
-            dedicated: false,
-            vpc: None,
-            subnets: Vec::new(),
-            ipv6: false,
-            ports: Vec::new(),
-            sources: Vec::new(),
+            ..NetworkRequest::default()
         }
     }
 

@@ -28,11 +28,9 @@ impl Ec2 {
         blueprint: &Blueprint<'_>,
         record: &dyn Record,
     ) -> Result<String> {
-        let region = blueprint.request.region.as_str();
         let parameters = merged(json!({ "image": blueprint.request.image.id }), blueprint.parameters());
         let token = blueprint.token(0, &parameters);
         let intent = blueprint.intent("CreateLaunchTemplate", &token, parameters, "DeleteLaunchTemplate");
-        debug_assert_eq!(intent.region, region);
         let tags = blueprint.tags(&token);
         let specification = tag_specification(ResourceType::LaunchTemplate, &tags);
         let data = data(blueprint);
@@ -130,7 +128,7 @@ fn disk(blueprint: &Blueprint<'_>) -> Option<LaunchTemplateBlockDeviceMappingReq
         .set_volume_size(whole(disk.size_gb))
         .set_iops(whole(disk.iops))
         .set_throughput(whole(disk.throughput))
-        .set_encrypted(disk.encrypted.or(disk.kms_key.as_ref().map(|_| true)))
+        .set_encrypted(disk.encryption())
         .set_kms_key_id(disk.kms_key.clone())
         .volume_type(VolumeType::Gp3)
         .delete_on_termination(true)

@@ -34,11 +34,9 @@ fn network_request(dedicated: bool) -> NetworkRequest {
         deployment: "d1".to_owned(),
         creator: "ann".to_owned(),
         dedicated,
-        vpc: None,
-        subnets: Vec::new(),
-        ipv6: false,
         ports: vec![Ports { from: 80, to: 80 }],
         sources: vec!["203.0.113.7".to_owned()],
+        ..NetworkRequest::default()
     }
 }
 

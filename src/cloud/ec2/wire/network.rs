@@ -21,14 +21,8 @@ fn network() -> NetworkRequest {
     NetworkRequest {
         region: "us-west-2".to_owned(),
         project: "web".to_owned(),
-        deployment: String::new(),
-        creator: String::new(),
-        dedicated: false,
-        vpc: None,
-        subnets: Vec::new(),
-        ipv6: false,
-        ports: Vec::new(),
         sources: vec!["203.0.113.7".to_owned()],
+        ..NetworkRequest::default()
     }
 }
 
