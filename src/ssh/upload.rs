@@ -1,6 +1,7 @@
 //! Sending files: what differs, to a temporary name each, then into place.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -52,7 +53,7 @@ pub struct FileWork {
 
 /// Uploads a file or a folder.
 pub async fn upload(
-    pool: &Pool,
+    pool: &Arc<Pool>,
     target: &Target,
     local: &Path,
     remote: &str,
@@ -97,7 +98,7 @@ pub async fn upload(
 
 /// Makes the things be there. What is there already stays untouched.
 pub async fn send(
-    pool: &Pool,
+    pool: &Arc<Pool>,
     target: &Target,
     items: Vec<Item>,
     sudo: bool,
@@ -181,7 +182,7 @@ async fn compare(
 
 /// Does the work over SFTP as the login user.
 async fn apply(
-    pool: &Pool,
+    pool: &Arc<Pool>,
     target: &Target,
     work: &Work,
     on_sent: &(dyn Fn(u64) + Send + Sync),
@@ -206,7 +207,7 @@ async fn apply(
 }
 
 async fn put(
-    pool: &Pool,
+    pool: &Arc<Pool>,
     sftp: &Sftp,
     work: &Work,
     on_sent: &(dyn Fn(u64) + Send + Sync),

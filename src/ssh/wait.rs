@@ -1,6 +1,8 @@
 //! Waiting until a new instance answers.
 
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
@@ -21,7 +23,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Tries until a login succeeds and `true` runs. Returns how long that took.
 pub async fn wait(
-    pool: &Pool,
+    pool: &Arc<Pool>,
     target: &Target,
     limit: Duration,
     on_attempt: &(dyn Fn(&str) + Send + Sync),
@@ -49,7 +51,7 @@ struct Progress {
 }
 
 async fn keep_trying(
-    pool: &Pool,
+    pool: &Arc<Pool>,
     target: &Target,
     started: Instant,
     progress: &Mutex<Progress>,
@@ -79,7 +81,7 @@ fn note(progress: &Mutex<Progress>, error: Error) {
     progress.last = Some(error);
 }
 
-async fn attempt(pool: &Pool, target: &Target) -> Result<()> {
+async fn attempt(pool: &Arc<Pool>, target: &Target) -> Result<()> {
     let command = Command { timeout: Some(Duration::from_secs(30)), ..Command::new("true") };
     match exec::run(pool, target, &command, Attempts::One, &|_, _| {}).await {
         Ok(output) if output.ok() => Ok(()),
@@ -96,7 +98,12 @@ async fn attempt(pool: &Pool, target: &Target) -> Result<()> {
     }
 }
 
-fn given_up(pool: &Pool, target: &Target, limit: Duration, progress: Progress) -> Error {
+/// The first key file that exists, to show in a command line.
+fn shown_key(pool: &Pool) -> Option<&Path> {
+    pool.settings.identities.iter().find(|path| path.exists()).map(PathBuf::as_path)
+}
+
+fn given_up(pool: &Arc<Pool>, target: &Target, limit: Duration, progress: Progress) -> Error {
     let attempts = progress.attempts;
     let last = match &progress.last {
         Some(error) => error.message().to_owned(),
@@ -106,7 +113,7 @@ fn given_up(pool: &Pool, target: &Target, limit: Duration, progress: Progress) -
         format!("{target} was not ready for SSH within {limit:?} ({attempts} failed attempts); last: {last}");
     let error = Error::new(Kind::Timeout, message)
         .with_code("SshTimeout")
-        .with_hint(target.command_line(pool.keyring.shown(), pool.known.path()))
+        .with_hint(target.command_line(shown_key(pool), pool.known.path()))
         .retryable(true);
     match progress.last {
         Some(last) => error.with_source(last),

@@ -5,12 +5,19 @@
 //! travel as data. The `read` of a POSIX shell takes exactly one line and leaves the rest of standard
 //! input to the command. The text means the same in sh, bash, zsh, fish and csh.
 
+use russh::Pty;
+
 use super::command::Command;
 use super::quote;
 use crate::error::{Error, Result};
 
 /// What the login shell is asked to run.
 pub const BOOTSTRAP: &str = "exec sh -c 'IFS= read -r _spot && eval \"$_spot\"'";
+
+/// The terminal of a command that asks for one lets our lines through as they are: without an echo,
+/// without a limit on their length. It becomes a usual one, though still without echo, afterwards.
+pub const PTY_MODES: &[(Pty, u32)] = &[(Pty::ECHO, 0), (Pty::ICANON, 0), (Pty::ICRNL, 0), (Pty::ONLCR, 0)];
+const PTY_READY: &str = "stty icanon icrnl -echo 2>/dev/null; ";
 
 /// Linux takes no argument longer than 128 KiB.
 const LINE_LIMIT: usize = 120_000;
@@ -35,6 +42,9 @@ pub fn instructions(command: &Command, nonce: &str) -> Result<String> {
         text.push_str("IFS= read -r _spot && eval \"$_spot\"\n");
     }
     text.push_str(NEWLINE);
+    if command.pty {
+        text.push_str(PTY_READY);
+    }
     if let Some(directory) = &command.directory {
         text.push_str(&format!("cd {} || exit 1; ", folder(directory)));
     }
