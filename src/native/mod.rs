@@ -18,6 +18,7 @@ mod recipe;
 mod record;
 mod removal;
 mod runtime;
+mod shell;
 mod ssh;
 mod state;
 mod sys;
@@ -32,6 +33,7 @@ use rhai::{Engine, Module, Shared, exported_module};
 pub(crate) use context::{Context, Place};
 pub(crate) use planning::Planning;
 pub(crate) use recipe::error_of;
+pub(crate) use shell::open as open_shell;
 pub(crate) use thrown::to_json;
 pub(crate) use unknown::watch as watch_unknowns;
 

@@ -119,9 +119,8 @@ impl<'a> Login<'a> {
                 }
             }
             // A file of this key was offered already.
-            let tried = self.loaded.identities.iter().any(|own| {
-                own.key.public_key().key_data() == public.key_data()
-            });
+            let tried =
+                self.loaded.identities.iter().any(|own| own.key.public_key().key_data() == public.key_data());
             if tried || matches!(identity, AgentIdentity::Certificate { .. }) {
                 continue;
             }

@@ -110,7 +110,9 @@ impl Capture {
         }
         let (place, file) = match self.spill {
             Spill::Open(path, _) => (format!("; all is in {}", path.display()), Some(path)),
-            Spill::Failed(path, error) => (format!("; {} could not be written: {error}", path.display()), None),
+            Spill::Failed(path, error) => {
+                (format!("; {} could not be written: {error}", path.display()), None)
+            }
             Spill::No | Spill::To(_) => (String::new(), None),
         };
         let text = format!(

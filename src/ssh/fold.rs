@@ -105,7 +105,8 @@ fn numbered(name: &str) -> Option<(&str, &str, &str)> {
     })?;
     let digits = name.get(start..end)?;
     let is_id = name.starts_with("i-") && name.len() >= 10;
-    (digits.len() <= 9 && !is_id).then(|| (name.get(..start).unwrap_or_default(), digits, name.get(end..).unwrap_or_default()))
+    (digits.len() <= 9 && !is_id)
+        .then(|| (name.get(..start).unwrap_or_default(), digits, name.get(end..).unwrap_or_default()))
 }
 
 fn ranges(numbers: &[u64], width: usize) -> String {
@@ -124,7 +125,8 @@ mod tests {
     #[test]
     fn equal_outputs_are_one_and_others_differ_from_the_majority() {
         let usual = "kernel 6.1\ndisk 20G\nload low\n";
-        let groups = fold([usual, "kernel 5.4\ndisk 20G\nload low\n", usual, "kernel 6.1\ndisk 20G\nload low"]);
+        let groups =
+            fold([usual, "kernel 5.4\ndisk 20G\nload low\n", usual, "kernel 6.1\ndisk 20G\nload low"]);
         assert_eq!(groups.len(), 2);
         assert_eq!((&groups[0].members[..], groups[0].difference.as_deref()), (&[0, 2, 3][..], None));
         assert_eq!(groups[1].members, [1]);

@@ -120,8 +120,7 @@ pub async fn encrypt(
         ..client::Config::default()
     };
     let banner = Banner::default();
-    let client =
-        Client { target: target.clone(), is_hop, known: Arc::clone(known), banner: banner.clone() };
+    let client = Client { target: target.clone(), is_hop, known: Arc::clone(known), banner: banner.clone() };
     let limit = settings.connect_timeout;
     match timeout(limit, client::connect_stream(Arc::new(config), stream, client)).await {
         Ok(Ok(handle)) => Ok((handle, banner)),

@@ -71,9 +71,8 @@ impl Keyring {
                             held = Some(held_by(credentials.agent.as_deref()).await);
                         }
                         let held = held.as_deref().unwrap_or_default();
-                        let in_agent = public.is_some_and(|public| {
-                            held.iter().any(|key| key.key_data() == public.key_data())
-                        });
+                        let in_agent = public
+                            .is_some_and(|public| held.iter().any(|key| key.key_data() == public.key_data()));
                         match in_agent {
                             true => Err(keys::encrypted(path)),
                             false => self.decrypt(path).await,
@@ -91,7 +90,9 @@ impl Keyring {
                     loaded.named.push(identity.key.public_key().clone());
                     loaded.identities.push(Arc::clone(identity));
                 }
-                Some(Err(error)) if error.code() == Some("KeyEncrypted") => loaded.unusable.push(error.clone()),
+                Some(Err(error)) if error.code() == Some("KeyEncrypted") => {
+                    loaded.unusable.push(error.clone())
+                }
                 Some(Err(error)) if error.code() == Some("NoSuchKey") => loaded.missing.push(error.clone()),
                 Some(Err(error)) => return Err(error.clone()),
                 None => {}

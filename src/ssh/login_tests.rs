@@ -147,7 +147,8 @@ struct Agent {
 impl Agent {
     async fn start(folder: &Path) -> Self {
         let socket = folder.join("agent");
-        let process = Process::new("ssh-agent").arg("-D").arg("-a").arg(&socket).stdout(Stdio::null()).spawn();
+        let process =
+            Process::new("ssh-agent").arg("-D").arg("-a").arg(&socket).stdout(Stdio::null()).spawn();
         let agent = Agent { process: process.unwrap(), socket };
         let deadline = std::time::Instant::now() + Duration::from_secs(10);
         while !agent.socket.exists() {
@@ -181,8 +182,7 @@ async fn keys_of_an_agent_log_in_and_only_named_ones_if_so_wished() {
         authorize(&sshd, &path);
         fs::remove_file(&path).unwrap();
         let text = format!("Host *\n IdentityAgent {}\n", agent.socket.display());
-        let settings =
-            Settings { identities: Vec::new(), use_agent: true, ..configured(&sshd, &text) };
+        let settings = Settings { identities: Vec::new(), use_agent: true, ..configured(&sshd, &text) };
         assert_eq!(echo(&with(settings.clone()), &sshd.target()).await.unwrap(), "hi\n", "{kind}");
         let none = configured(&sshd, &format!("{text} IdentitiesOnly yes\n"));
         let none = Settings { identities: Vec::new(), use_agent: true, ..none };

@@ -84,6 +84,7 @@ pub use self::ssh_config::Files as ConfigFiles;
 pub use self::target::Target;
 use self::transfer::{Item, ItemKind, remote_path};
 pub use self::transfer::{Transfer, Upload};
+pub use self::wait::stage;
 
 /// How to connect to hosts.
 #[derive(Debug, Clone)]
@@ -148,7 +149,7 @@ impl Ssh {
     }
 
     /// Waits until a host lets us in and runs `true`; returns how long that took. After every attempt
-    /// that fails, its reason is handed to `on_attempt`.
+    /// that fails, its error is handed to `on_attempt`; [`stage`] says what it means for a new host.
     ///
     /// A host that is not up yet, refuses or drops connections is tried again until the timeout. A
     /// rejected key is final only a minute after the first attempt: cloud-init may not have put ours
@@ -161,9 +162,17 @@ impl Ssh {
         &self,
         target: &Target,
         timeout: Duration,
-        on_attempt: &(dyn Fn(&str) + Send + Sync),
+        on_attempt: &(dyn Fn(&Error) + Send + Sync),
     ) -> Result<Duration> {
         wait::wait(&self.0, target, timeout, on_attempt).await
+    }
+
+    /// Waits until cloud-init has done its work; a host without cloud-init has none to do.
+    ///
+    /// # Errors
+    /// Code `CloudInitFailed`; kind `timeout`; those of [`Ssh::run`].
+    pub async fn wait_for_cloud_init(&self, target: &Target, timeout: Duration) -> Result<()> {
+        wait::cloud_init(&self.0, target, timeout).await
     }
 
     /// Runs a command to its end and returns how it ended, whatever its exit status; every line it
@@ -183,6 +192,14 @@ impl Ssh {
         on_line: &(dyn Fn(Stream, &str) + Send + Sync),
     ) -> Result<Output> {
         exec::run(&self.0, target, command, Attempts::Policy, on_line).await
+    }
+
+    /// Connects, so that what follows finds a connection.
+    ///
+    /// # Errors
+    /// Those of connecting, as in [`Ssh::run`].
+    pub async fn connect(&self, target: &Target) -> Result<()> {
+        self.unless_cancelled(async { self.0.session(target, Attempts::Policy).await.map(drop) }).await
     }
 
     /// Runs a command, or the login shell, with the input and output of somebody who is there.

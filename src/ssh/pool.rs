@@ -71,9 +71,10 @@ pub enum Attempts {
 impl Pool {
     /// An empty pool.
     pub fn new(settings: Settings, cancel: CancellationToken) -> Self {
-        let others = settings.config.iter().flat_map(|files| {
-            [files.home.join(".ssh/known_hosts"), "/etc/ssh/ssh_known_hosts".into()]
-        });
+        let others = settings
+            .config
+            .iter()
+            .flat_map(|files| [files.home.join(".ssh/known_hosts"), "/etc/ssh/ssh_known_hosts".into()]);
         Pool {
             keyring: Keyring::new(settings.passphrases.clone()),
             known: Arc::new(KnownHosts::new(settings.known_hosts.clone()).with_others(others.collect())),
@@ -180,10 +181,7 @@ impl Pool {
     }
 
     /// The bytes of a new connection, and the connection that they run through.
-    async fn carrier(
-        self: &Arc<Self>,
-        route: &Route,
-    ) -> Result<(Box<dyn Carrier>, Option<Arc<Session>>)> {
+    async fn carrier(self: &Arc<Self>, route: &Route) -> Result<(Box<dyn Carrier>, Option<Arc<Session>>)> {
         let target = &route.target;
         match &route.through {
             Through::Nothing => Ok((stream::reach(target, self.settings.connect_timeout).await?, None)),

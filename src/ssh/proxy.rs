@@ -81,7 +81,8 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     let mut tasks = tokio::task::JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
         shared.seen.fetch_add(1, Ordering::SeqCst);
-        let counted = shared.faulty.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        let counted =
+            shared.faulty.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         let fault = if counted.is_ok() { shared.fault } else { Fault::None };
         tasks.spawn(relay(client, fault, Arc::clone(&shared)));
     }

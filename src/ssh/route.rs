@@ -171,7 +171,8 @@ impl Planner<'_> {
 
     fn hop(&self, target: &Target, hop: &Hop, before: &[Hop], left: usize) -> Result<Through> {
         let Some(left) = left.checked_sub(1) else {
-            let message = format!("the way to {target} leads over more than {LONGEST} hosts, perhaps in a circle");
+            let message =
+                format!("the way to {target} leads over more than {LONGEST} hosts, perhaps in a circle");
             return Err(Error::config(message)
                 .with_code("SshConfig")
                 .with_hint("give the host that others are reached through a block with: ProxyJump none"));
@@ -184,9 +185,13 @@ impl Planner<'_> {
             return Ok(Through::Nothing);
         }
         // The key of the hosts behind comes last: they may be behind a host of ours.
-        let usual = self.settings.config.iter().filter(|_| said.identity_files.is_empty()).flat_map(|files| {
-            USUAL_KEYS.map(|name| files.home.join(".ssh").join(name)).into_iter().filter(|path| path.exists())
-        });
+        let usual =
+            self.settings.config.iter().filter(|_| said.identity_files.is_empty()).flat_map(|files| {
+                USUAL_KEYS
+                    .map(|name| files.home.join(".ssh").join(name))
+                    .into_iter()
+                    .filter(|path| path.exists())
+            });
         let usual: Vec<PathBuf> = usual.collect();
         let jumps = (!before.is_empty()).then_some(before);
         let mut route = self.route(place, &hop.host, said, usual, jumps, left, true)?;
@@ -209,7 +214,8 @@ fn below_home(text: &str, home: &Path) -> PathBuf {
 /// The user that the configuration names for a host, unless it does so for every host.
 pub fn configured_user(config: &SshConfig, id: &str, address: &str) -> Result<Option<String>> {
     let local_user = local_user();
-    let said = config.ask(&Question { host: address, alias: Some(id), user: None, local_user: &local_user })?;
+    let said =
+        config.ask(&Question { host: address, alias: Some(id), user: None, local_user: &local_user })?;
     Ok(said.user.filter(|_| !said.user_of_all))
 }
 
@@ -236,8 +242,7 @@ mod tests {
             config: Some(files),
             ..Settings::default()
         };
-        let target =
-            Target { id: "i-1".into(), address: "10.0.0.5".into(), port: 22, user: "ubuntu".into() };
+        let target = Target { id: "i-1".into(), address: "10.0.0.5".into(), port: 22, user: "ubuntu".into() };
         Route::to(&target, &config, &settings)
     }
 

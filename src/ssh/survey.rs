@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 
 use sha2::{Digest, Sha256};
 
-use std::sync::Arc;
 use super::command::Command;
 use super::content::hex;
 use super::exec;
@@ -12,6 +11,7 @@ use super::pool::{Attempts, Pool};
 use super::quote;
 use super::target::Target;
 use crate::error::Result;
+use std::sync::Arc;
 
 /// What is at a remote path.
 #[derive(Debug, Clone, PartialEq, Eq)]

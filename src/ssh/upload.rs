@@ -1,8 +1,8 @@
 //! Sending files: what differs, to a temporary name each, then into place.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

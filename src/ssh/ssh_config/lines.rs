@@ -79,9 +79,7 @@ fn words(text: &str) -> Option<Vec<String>> {
                 (Some(c), None) if c.is_whitespace() => break,
                 // A backslash keeps a quote, another backslash and, outside of quotes, a space.
                 (Some('\\'), open) => {
-                    let escaped = |c: &char| {
-                        matches!(c, '"' | '\'' | '\\') || (*c == ' ' && open.is_none())
-                    };
+                    let escaped = |c: &char| matches!(c, '"' | '\'' | '\\') || (*c == ' ' && open.is_none());
                     word.push(characters.next_if(escaped).unwrap_or('\\'));
                 }
                 (Some(c), _) => word.push(c),

@@ -98,12 +98,8 @@ impl SshConfig {
         let mut entries = read(&files.user, user_folder, &files.home, DEPTH)?;
         if let Some(system) = &files.system {
             // The two files are read one after the other: a block of the first does not go on.
-            let mut end = Line {
-                keyword: "host".into(),
-                words: vec!["*".into()],
-                file: system.clone(),
-                number: 0,
-            };
+            let mut end =
+                Line { keyword: "host".into(), words: vec!["*".into()], file: system.clone(), number: 0 };
             end.number = 0;
             entries.push(Entry::Line(end));
             let folder = system.parent().unwrap_or(Path::new("/"));
@@ -167,7 +163,8 @@ fn files_like(pattern: &Path) -> Vec<PathBuf> {
         let mut deeper = Vec::new();
         for folder in found {
             let Ok(listing) = std::fs::read_dir(&folder) else { continue };
-            let names = listing.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()));
+            let names =
+                listing.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()));
             let hidden = name.starts_with('.');
             let mut names: Vec<String> =
                 names.filter(|entry| (hidden || !entry.starts_with('.')) && glob(&name, entry)).collect();
@@ -267,7 +264,8 @@ impl Asking<'_> {
             if refused {
                 return Ok(Applies::No);
             }
-            let width = if pattern == "*" && line.words.len() == 1 { Applies::ToAll } else { Applies::ToThis };
+            let width =
+                if pattern == "*" && line.words.len() == 1 { Applies::ToAll } else { Applies::ToThis };
             applies = width;
         }
         Ok(applies)

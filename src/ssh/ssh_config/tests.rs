@@ -96,7 +96,9 @@ fn every_file_is_understood_as_openssh_does() {
     let path = folder.path().join("config");
     for text in files {
         let parts = format!(" {}/", folder.path().display());
-        let text = text.replace(" parts/", &format!("{parts}parts/")).replace(" nothing/", &format!("{parts}nothing/"));
+        let text = text
+            .replace(" parts/", &format!("{parts}parts/"))
+            .replace(" nothing/", &format!("{parts}nothing/"));
         std::fs::write(&path, &text).unwrap();
         for host in ["web", "db", "WEB", "10.0.0.7", "wxb"] {
             for user in [None, Some(USER)] {
@@ -113,8 +115,7 @@ fn an_instance_id_is_a_name_too_and_mistakes_name_their_line() {
     let ask = |text: &str| {
         std::fs::write(&path, text).unwrap();
         let files = Files { user: path.clone(), system: None, home: "/h".into() };
-        let question =
-            Question { host: "192.0.2.1", alias: Some("i-0abc"), user: None, local_user: "me" };
+        let question = Question { host: "192.0.2.1", alias: Some("i-0abc"), user: None, local_user: "me" };
         SshConfig::read(&files)?.ask(&question)
     };
     assert_eq!(ask("Host i-*\nPort 5\n").unwrap().port, Some(5));
