@@ -19,6 +19,7 @@ mod recipes;
 mod repl;
 mod sandbox;
 mod scripts;
+mod ssh;
 mod watch;
 
 #[test]

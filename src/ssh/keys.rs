@@ -50,6 +50,9 @@ pub(super) fn find(path: &Path) -> Result<Found> {
         return Ok(Found::Public);
     }
     check_private(path)?;
+    if text.contains("-----BEGIN EC PRIVATE KEY-----") && text.contains("ENCRYPTED") {
+        return Err(old_format(path));
+    }
     match parse(path, &text) {
         Ok(key) if !key.is_encrypted() => Ok(Found::Open(key)),
         Ok(key) => Ok(Found::Encrypted(Some(key.public_key().clone()))),
@@ -147,6 +150,7 @@ fn text(path: &Path) -> Result<String> {
 fn parse(path: &Path, text: &str) -> Result<PrivateKey> {
     match PrivateKey::from_openssh(text) {
         Ok(key) => Ok(key),
+        Err(_) if text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") => Err(encrypted(path)),
         // Not OpenSSH's own format: PKCS#1, PKCS#8 or SEC1, as `ssh-keygen -m PEM` writes them.
         Err(_) => russh::keys::decode_secret_key(text, None).map_err(|error| match error {
             russh::keys::Error::KeyIsEncrypted => encrypted(path),
@@ -160,6 +164,14 @@ pub(super) fn encrypted(path: &Path) -> Error {
     Error::config(format!("private key {} is protected by a passphrase", path.display()))
         .with_code("KeyEncrypted")
         .with_hint(format!("hand it to ssh-agent: ssh-add {}", quote(&path.to_string_lossy())))
+}
+
+/// The error of an encrypted format that we do not decrypt.
+fn old_format(path: &Path) -> Error {
+    encrypted(path).with_hint(format!(
+        "its format is an old one: ssh-keygen -p -f {} writes it anew",
+        quote(&path.to_string_lossy())
+    ))
 }
 
 fn not_a_key(path: &Path, error: &dyn std::fmt::Display) -> Error {
@@ -244,13 +256,20 @@ mod tests {
                     let public = fs::read_to_string(public_path(&path)).unwrap();
                     let public = PublicKey::from_openssh(&public).unwrap();
                     let same = |key: &PrivateKey| key.public_key().key_data() == public.key_data();
+                    if (kind, format, passphrase.is_empty()) == ("ecdsa", "PEM", false) {
+                        let error = find(&path).err().unwrap();
+                        assert_eq!(error.code(), Some("KeyEncrypted"));
+                        assert!(error.hint().unwrap().contains("ssh-keygen -p -f"), "{error:?}");
+                        continue;
+                    }
                     match find(&path).unwrap() {
                         Found::Open(key) => assert!(passphrase.is_empty() && same(&key), "{path:?}"),
                         Found::Encrypted(found) => {
                             assert!(!passphrase.is_empty(), "{path:?}");
                             assert_eq!(found.unwrap().key_data(), public.key_data(), "{path:?}");
                             assert!(decrypt(&path, "wrong").unwrap().is_none(), "{path:?}");
-                            assert!(same(&decrypt(&path, passphrase).unwrap().unwrap()), "{path:?}");
+                            let decrypted = decrypt(&path, passphrase).unwrap();
+                            assert!(decrypted.as_ref().is_some_and(same), "{path:?}");
                         }
                         Found::Public => panic!("{path:?}"),
                     }

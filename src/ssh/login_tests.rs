@@ -107,7 +107,7 @@ async fn a_passphrase_is_asked_for_once() {
     let sshd = Sshd::start();
     let (new, pem) = (sshd.folder.path().join("new"), sshd.folder.path().join("pem"));
     keygen(&["-t", "ed25519", "-N", "pass phrase", "-f", new.to_str().unwrap()]);
-    keygen(&["-t", "ecdsa", "-m", "PEM", "-N", "pass phrase", "-f", pem.to_str().unwrap()]);
+    keygen(&["-t", "rsa", "-m", "PEM", "-N", "pass phrase", "-f", pem.to_str().unwrap()]);
     for path in [new, pem] {
         authorize(&sshd, &path);
         let asked = Arc::new(AtomicUsize::new(0));

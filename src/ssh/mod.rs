@@ -49,6 +49,8 @@ mod wait;
 mod wrapper;
 
 #[cfg(test)]
+mod command_tests;
+#[cfg(test)]
 mod fault_tests;
 #[cfg(test)]
 mod login_tests;

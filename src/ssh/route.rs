@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Settings;
-use super::ssh_config::{Hop, Proxy, Question, Said, SshConfig, Tokens, expand};
+use super::ssh_config::{Hop, Question, Said, SshConfig, Tokens, expand};
 use super::target::Target;
 use crate::error::{Error, Result};
 
@@ -157,14 +157,11 @@ impl Planner<'_> {
             agent,
         };
         // The hops of a list are reached through each other, whatever is said of them one by one.
-        let through = match (jumps, said.proxy) {
+        let command = said.command.filter(|command| !command.is_empty());
+        let through = match (jumps.or(said.jump.as_deref()), command) {
             (Some([rest @ .., last]), _) => self.hop(&target, last, rest, left)?,
-            (_, Some(Proxy::Jump(hops))) => match hops.split_last() {
-                Some((last, rest)) => self.hop(&target, last, rest, left)?,
-                None => Through::Nothing,
-            },
-            (_, Some(Proxy::Command(command))) => Through::Command(expand(&command, &tokens)?),
-            (_, None | Some(Proxy::None)) => Through::Nothing,
+            (_, Some(command)) => Through::Command(expand(&command, &tokens)?),
+            (_, None) => Through::Nothing,
         };
         Ok(Route { target, is_hop, credentials, through })
     }

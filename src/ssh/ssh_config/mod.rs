@@ -66,18 +66,10 @@ pub struct Said {
     pub certificate_files: Vec<String>,
     pub identities_only: Option<bool>,
     pub identity_agent: Option<String>,
-    pub proxy: Option<Proxy>,
-}
-
-/// The way to a host that is not reached directly.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Proxy {
-    /// `none`: directly, whatever other blocks say.
-    None,
-    /// Through these hosts, the nearest first.
-    Jump(Vec<Hop>),
-    /// Through the standard input and output of a command.
-    Command(String),
+    /// The hosts on the way; none of them: `ProxyJump none`.
+    pub jump: Option<Vec<Hop>>,
+    /// The command that leads there; empty: `ProxyCommand none`.
+    pub command: Option<String>,
 }
 
 /// A host on the way.
@@ -100,7 +92,6 @@ impl SshConfig {
             // The two files are read one after the other: a block of the first does not go on.
             let mut end =
                 Line { keyword: "host".into(), words: vec!["*".into()], file: system.clone(), number: 0 };
-            end.number = 0;
             entries.push(Entry::Line(end));
             let folder = system.parent().unwrap_or(Path::new("/"));
             entries.extend(read(system, folder, &files.home, DEPTH)?);
@@ -237,12 +228,12 @@ impl Asking<'_> {
                 set(&mut self.said.identities_only, only);
             }
             "identityagent" => set(&mut self.said.identity_agent, line.word()?.to_owned()),
-            "proxyjump" => set(&mut self.said.proxy, jump(line)?),
-            "proxycommand" => {
+            // Whichever comes first, except that `ProxyJump none` does not forbid a command.
+            "proxyjump" if self.said.command.is_none() => set(&mut self.said.jump, jump(line)?),
+            "proxycommand" if self.said.jump.as_ref().is_none_or(Vec::is_empty) => {
                 let command = line.word()?;
                 let none = command.eq_ignore_ascii_case("none");
-                let proxy = if none { Proxy::None } else { Proxy::Command(command.to_owned()) };
-                set(&mut self.said.proxy, proxy);
+                set(&mut self.said.command, if none { String::new() } else { command.to_owned() });
             }
             _ => {}
         }
@@ -348,15 +339,15 @@ fn list(patterns: &str, name: &str) -> bool {
     found
 }
 
-fn jump(line: &Line) -> Result<Proxy> {
+fn jump(line: &Line) -> Result<Vec<Hop>> {
     let text = line.word()?;
     if text.eq_ignore_ascii_case("none") {
-        return Ok(Proxy::None);
+        return Ok(Vec::new());
     }
     let hops = text.split(',').map(|hop| {
         Hop::parse(hop).ok_or_else(|| line.wrong(format!("expected [user@]host[:port], found `{hop}`")))
     });
-    Ok(Proxy::Jump(hops.collect::<Result<_>>()?))
+    hops.collect()
 }
 
 impl Hop {

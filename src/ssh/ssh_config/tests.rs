@@ -42,19 +42,13 @@ fn ours(file: &Path, host: &str, user: Option<&str>) -> Answer {
     let said = config.ask(&Question { host, alias: None, user, local_user: &local_user }).unwrap();
     let hostname = said.hostname.as_deref().unwrap_or(host);
     let hostname = expand(hostname, &Tokens { host, ..Tokens::default() }).unwrap().to_lowercase();
-    let way = match said.proxy {
-        None | Some(Proxy::None) => String::new(),
-        Some(Proxy::Command(command)) => command,
-        Some(Proxy::Jump(hops)) => hops
-            .iter()
-            .map(|hop| {
-                let user = hop.user.as_ref().map(|user| format!("{user}@")).unwrap_or_default();
-                let host = if hop.host.contains(':') { format!("[{}]", hop.host) } else { hop.host.clone() };
-                format!("{user}{host}{}", hop.port.map(|port| format!(":{port}")).unwrap_or_default())
-            })
-            .collect::<Vec<_>>()
-            .join(","),
-    };
+    let hops = said.jump.unwrap_or_default().into_iter().map(|hop| {
+        let user = hop.user.map(|user| format!("{user}@")).unwrap_or_default();
+        let host = if hop.host.contains(':') { format!("[{}]", hop.host) } else { hop.host };
+        format!("{user}{host}{}", hop.port.map(|port| format!(":{port}")).unwrap_or_default())
+    });
+    let hops = hops.collect::<Vec<_>>().join(",");
+    let way = if hops.is_empty() { said.command.unwrap_or_default() } else { hops };
     (
         hostname,
         user.map(str::to_owned).or(said.user).unwrap_or(local_user),
