@@ -25,7 +25,7 @@ use tokio::sync::oneshot;
 
 use crate::error::{Error, Kind, Result};
 use ec2::{CallLog, Endpoint, Machine, Machines, RecordedCall, Warning};
-use hosts::{HostSpec, Hosts};
+use hosts::{HostFaults, HostSpec, Hosts};
 
 /// How a sandbox behaves.
 #[derive(Debug, Clone)]
@@ -34,6 +34,8 @@ pub struct Options {
     pub boot_time: Duration,
     /// What goes wrong on purpose.
     pub faults: ec2::Faults,
+    /// What goes wrong with every host on purpose; [`Sandbox::set_host_faults`] for single ones.
+    pub host_faults: HostFaults,
     /// Whether every call is recorded, see [`Sandbox::calls`].
     pub record_calls: bool,
     /// How long to wait while another process has the project's sandbox open.
@@ -48,6 +50,7 @@ impl Default for Options {
         Options {
             boot_time: Duration::from_millis(800),
             faults: ec2::Faults::default(),
+            host_faults: HostFaults::default(),
             record_calls: false,
             lock_wait: Duration::ZERO,
         }
@@ -234,6 +237,7 @@ fn serve(
             folder: folder.join("hosts"),
             ssh_port,
             boot_time: options.boot_time,
+            faults: options.host_faults,
         });
         let settings = ec2::Options {
             faults: options.faults,
@@ -276,6 +280,7 @@ struct Fleet {
     folder: PathBuf,
     ssh_port: u16,
     boot_time: Duration,
+    faults: HostFaults,
 }
 
 #[async_trait]
@@ -296,7 +301,7 @@ impl Machines for Fleet {
             user_data: machine.user_data,
             boot_time: self.boot_time,
             launched: machine.launched,
-            never_boots: false,
+            faults: self.faults.clone(),
         };
         self.hosts.boot(spec).await
     }
