@@ -189,9 +189,14 @@ impl HostFaults {
                 return Err(Error::usage(message));
             }
             if fault.status == 0 {
-                return Err(Error::usage(format!("commands: {}: expected a status of 1 to 255", fault.command)));
+                return Err(Error::usage(format!(
+                    "commands: {}: expected a status of 1 to 255",
+                    fault.command
+                )));
             }
-            if [fault.arguments.as_deref().unwrap_or_default(), &fault.stderr].iter().any(|it| it.contains('\0'))
+            if [fault.arguments.as_deref().unwrap_or_default(), &fault.stderr]
+                .iter()
+                .any(|it| it.contains('\0'))
             {
                 return Err(Error::usage(format!("commands: {}: expected no zero byte", fault.command)));
             }
