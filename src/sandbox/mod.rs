@@ -4,12 +4,14 @@
 //! | folder | what lives there |
 //! |---|---|
 //! | [`ec2`] | the wire protocol and the pretended cloud behind it; knows nothing of SSH |
+//! | [`faults`] | what goes wrong on purpose, from a file, a command line or code |
 //! | [`hosts`] | the instances: SSH, SFTP, isolation, cloud-init |
 //!
 //! It needs no account, no network and no privileges. It keeps everything in the project's
 //! `.spot/sandbox/` between runs.
 
 pub mod ec2;
+pub mod faults;
 pub mod hosts;
 
 use std::io::{Read as _, Write as _};

@@ -14,7 +14,7 @@
 //! | `actions/` | the handlers, a file per family of resources |
 //! | `services/` | SSM, Service Quotas, IAM and Pricing |
 //! | `market` `quotas` | prices, capacity and what the account may have |
-//! | `faults` | what goes wrong on purpose |
+//! | `names` | the names that a setting may use |
 //! | `interruptions` | spot instances that AWS takes back |
 //! | `holders` | interfaces that other services of AWS keep in a subnet |
 //! | `calls` | the calls that were made |
@@ -32,14 +32,15 @@ use async_trait::async_trait;
 
 use crate::error::Result;
 pub use calls::{CallLog, RecordedCall};
-pub use faults::{CapacityFault, Faults, Interruption, Lifecycle, Market, PriceFault, QuotaSetting, Refusal};
+pub use super::faults::{
+    CapacityFault, Faults, Interruption, Latency, Lifecycle, Market, PriceFault, QuotaSetting, Refusal,
+};
 
 mod actions;
 mod authorization;
 mod calls;
 mod echo;
 mod fault;
-mod faults;
 mod filter;
 mod held;
 mod holders;
@@ -49,6 +50,7 @@ mod interruptions;
 mod market;
 mod model;
 mod moment;
+pub(super) mod names;
 mod page;
 mod prices;
 mod quotas;

@@ -81,7 +81,7 @@ impl Service {
         }
         cloud.settle(Moment::now(), pace(&options));
         let service = Service {
-            dice: SyncMutex::new(StdRng::seed_from_u64(options.faults.seed)),
+            dice: SyncMutex::new(StdRng::seed_from_u64(options.faults.seed.unwrap_or(0))),
             machines,
             held: Mutex::new(Held::new(cloud)),
             store: Arc::new(store),
@@ -131,7 +131,8 @@ impl Service {
     /// The faults of answers: share of requests to throttle, extra time, share of lost answers.
     pub fn trouble(&self) -> (f64, Duration, f64) {
         let faults = &self.options.faults;
-        (faults.throttle, faults.latency, faults.lost_answers)
+        let latency = faults.latency.first().map_or(Duration::ZERO, |latency| latency.delay.draw(0.5, 0.5));
+        (faults.throttle, latency, faults.lost_answers)
     }
 
     /// Carries out one EC2 action in a region. Must run to its end once begun.
