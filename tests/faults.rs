@@ -259,7 +259,8 @@ fn with_faults(faults: &ec2::Faults, config: &str) {
     let created_after = started.elapsed();
     // A removal may exhaust its retries too; each goes on where the one before stopped.
     let mut tries = 0;
-    let seeded = |tries: u64| ec2::Faults { seed: faults.seed.map(|seed| seed + 100 * tries), ..faults.clone() };
+    let seeded =
+        |tries: u64| ec2::Faults { seed: faults.seed.map(|seed| seed + 100 * tries), ..faults.clone() };
     while let Err(failure) = run(spot.folder(), &seeded(tries), "destroy", &[]) {
         tries += 1;
         assert!(tries < 10, "{when}: destroy fails again and again: {failure}");

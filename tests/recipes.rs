@@ -406,7 +406,8 @@ fn a_scan_of_all_regions_is_two_round_trips() {
     use ::spot::{Host, Sandbox, ui::Recorder};
     let spot = project();
     // So slow that what this machine adds does not count.
-    let faults = Faults { latency: vec![Latency::fixed(std::time::Duration::from_secs(3))], ..Faults::default() };
+    let faults =
+        Faults { latency: vec![Latency::fixed(std::time::Duration::from_secs(3))], ..Faults::default() };
     let options = Options { faults, record_calls: true, ..Options::default() };
     let sandbox = Sandbox::start_with(spot.folder(), options).unwrap();
     let host = Host::builder()

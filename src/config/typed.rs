@@ -259,7 +259,8 @@ struct Content<'a> {
 
 impl<'a> Content<'a> {
     fn given(&self) -> Result<&'a Node, Mistake> {
-        self.content.ok_or_else(|| de::Error::custom(format!("`{0}` wants a value: {{ {0} = … }}", self.name)))
+        self.content
+            .ok_or_else(|| de::Error::custom(format!("`{0}` wants a value: {{ {0} = … }}", self.name)))
     }
 }
 
@@ -343,7 +344,10 @@ mod tests {
     #[test]
     fn mistakes_have_a_place_and_a_suggestion() {
         assert_eq!(refusal("nmae = 1"), "1:1: unknown key `nmae` | did you mean `name`?");
-        assert_eq!(refusal("\ndepth = -1"), "2:9: `depth`: expected a whole number from 0, found the number -1");
+        assert_eq!(
+            refusal("\ndepth = -1"),
+            "2:9: `depth`: expected a whole number from 0, found the number -1"
+        );
         assert_eq!(refusal("name = 3"), "1:8: `name`: expected a string, found the number 3");
         assert_eq!(refusal("water = \"frehs\""), "1:9: unknown value `frehs` | did you mean `fresh`?");
         assert_eq!(refusal("water = \"salt\""), "1:9: `salt` wants a value: { salt = … }");

@@ -30,11 +30,11 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
-use crate::error::Result;
-pub use calls::{CallLog, RecordedCall};
 pub use super::faults::{
     CapacityFault, Faults, Interruption, Latency, Lifecycle, Market, PriceFault, QuotaSetting, Refusal,
 };
+use crate::error::Result;
+pub use calls::{CallLog, RecordedCall};
 
 mod actions;
 mod authorization;

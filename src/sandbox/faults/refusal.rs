@@ -1,7 +1,5 @@
 //! Errors with any code.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 use super::pools::Lifecycle;
@@ -118,10 +116,5 @@ impl Refusal {
     /// Whether it is about launches in some pools rather than about whole calls.
     pub(in crate::sandbox) fn of_pool(&self) -> bool {
         self.zone.is_some() || self.instance_type.is_some() || self.lifecycle.is_some()
-    }
-
-    /// Whether it holds so long after the faults came into force.
-    pub(in crate::sandbox) fn in_force(&self, since: Duration) -> bool {
-        super::schedule::in_force(self.during.as_ref(), since)
     }
 }

@@ -70,17 +70,41 @@ fn what_is_told_as_json_can_be_read_again() {
 #[test]
 fn mistakes_name_line_and_column_the_range_and_the_nearest_name() {
     for (text, place, words) in [
-        ("throtle = 0.2", "faults.toml:1:1", "unknown key `throtle`\n  1 | throtle = 0.2\n    | ^^^^^^^\n  hint: did you mean `throttle`?"),
+        (
+            "throtle = 0.2",
+            "faults.toml:1:1",
+            "unknown key `throtle`\n  1 | throtle = 0.2\n    | ^^^^^^^\n  hint: did you mean `throttle`?",
+        ),
         ("\nthrottle = 1.5", "faults.toml:2:12", "`throttle` must be from 0 to 1, found 1.5"),
-        ("throttle = \"much\"", "faults.toml:1:12", "`throttle`: expected a number, found the string \"much\""),
-        ("[[error]]\naction = \"RunInstnaces\"\ncode = \"X\"", "faults.toml:2:10", "did you mean `RunInstances`?"),
+        (
+            "throttle = \"much\"",
+            "faults.toml:1:12",
+            "`throttle`: expected a number, found the string \"much\"",
+        ),
+        (
+            "[[error]]\naction = \"RunInstnaces\"\ncode = \"X\"",
+            "faults.toml:2:10",
+            "did you mean `RunInstances`?",
+        ),
         ("[[error]]\naction = \"RunInstances\"", "faults.toml:1:1", "`code` is missing"),
-        ("[[error]]\ncode = \"X\"\nstatus = 200", "faults.toml:3:10", "`status` must be from 400 to 599, found 200"),
+        (
+            "[[error]]\ncode = \"X\"\nstatus = 200",
+            "faults.toml:3:10",
+            "`status` must be from 400 to 599, found 200",
+        ),
         ("[[capacity]]\nzone = \"us-west-2z\"", "faults.toml:2:8", "unknown Availability Zone `us-west-2z`"),
         ("[[capacity]]\ntpye = \"t3.medium\"", "faults.toml:2:1", "did you mean `type`?"),
         ("[[capacity]]\nlifecycle = \"sopt\"", "faults.toml:2:13", "did you mean `spot`?"),
-        ("[[price]]\nduring = { from = 9, until = 3 }", "faults.toml:2:10", "`until` must be later than `from`"),
-        ("latency = { min = 1 }", "faults.toml:1:11", "expected `fixed`, or `min` and `max`, or `median` and `p99`"),
+        (
+            "[[price]]\nduring = { from = 9, until = 3 }",
+            "faults.toml:2:10",
+            "`until` must be later than `from`",
+        ),
+        (
+            "latency = { min = 1 }",
+            "faults.toml:1:11",
+            "expected `fixed`, or `min` and `max`, or `median` and `p99`",
+        ),
         ("latency = -1", "faults.toml:1:11", "`latency` must be from 0 to 31536000, found -1"),
         ("throttling = \"gcp\"", "faults.toml:1:14", "unknown preset `gcp`, known is `ec2`"),
         ("seed = -3", "faults.toml:1:8", "`seed`: expected a whole number from 0, found the number -3"),
@@ -117,7 +141,9 @@ fn short_forms_say_the_same_as_a_file() {
     file.interruptions[0].rebalance = None;
     assert_eq!(short, file);
     let mut more = Faults::default();
-    for text in ["market=0.3/5", "quota:L-34B43A08@us-west-2=8", "no-service-roles", "interrupt:#2=1", "dns=20%"] {
+    for text in
+        ["market=0.3/5", "quota:L-34B43A08@us-west-2=8", "no-service-roles", "interrupt:#2=1", "dns=20%"]
+    {
         more.add_short(text).unwrap();
     }
     assert_eq!((more.interruptions[0].number, more.dns.share), (Some(2), 0.2));

@@ -80,7 +80,9 @@ async fn an_answer_may_be_lost_after_the_work_is_done() {
 
 #[tokio::test]
 async fn latency_is_added() {
-    let fixture = Fixture::with(|options| options.faults.latency = vec![Latency::fixed(Duration::from_millis(80))]).await;
+    let fixture =
+        Fixture::with(|options| options.faults.latency = vec![Latency::fixed(Duration::from_millis(80))])
+            .await;
     let start = Instant::now();
     fixture.ask("Action=DescribeRegions").await.ok();
     assert!(start.elapsed() >= Duration::from_millis(80));
