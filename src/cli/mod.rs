@@ -7,6 +7,7 @@ mod list_recipes;
 mod options;
 mod recipe;
 mod repl;
+mod sandbox;
 mod words;
 
 use std::ffi::OsString;
@@ -83,6 +84,11 @@ enum Command {
     },
     /// Show all recipes and where each comes from
     ListRecipes,
+    /// Run the project's sandbox for other commands and tools, and look after it
+    Sandbox {
+        #[command(subcommand)]
+        command: sandbox::Command,
+    },
     #[command(external_subcommand)]
     Named(Vec<String>),
 }
@@ -137,6 +143,7 @@ fn run(cli: &Cli, words: &[String], ui: &Arc<dyn Ui>) -> Result<u8, Failure> {
         Command::Init { folder } => init::run(&cli.options, ui, folder),
         Command::Eject { name, module, force } => eject::run(&cli.options, ui, name, *module, *force),
         Command::ListRecipes => list_recipes::run(&cli.options, ui),
+        Command::Sandbox { command } => sandbox::run(&cli.options, ui, command),
     }
 }
 

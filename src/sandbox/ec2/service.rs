@@ -1,6 +1,7 @@
 //! Carrying out an action: check, change the cloud, store it, then start or remove machines.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use std::time::Duration;
@@ -176,6 +177,19 @@ impl Service {
     /// The calls that were recorded.
     pub fn calls(&self) -> &Arc<Calls> {
         &self.calls
+    }
+
+    /// Where its files are.
+    pub fn folder(&self) -> &Path {
+        &self.options.folder
+    }
+
+    /// The present, and what is to be seen in the cloud now.
+    pub async fn look<T>(&self, see: impl FnOnce(&Cloud) -> T) -> (Moment, T) {
+        let mut held = self.held.lock().await;
+        let now = Moment::now();
+        held.cloud.settle(now, pace(&self.options));
+        (now, see(&held.cloud))
     }
 
     /// Answers IAM.
