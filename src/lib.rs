@@ -38,10 +38,12 @@
 //! | [`sandbox`] | a cloud on loopback: EC2's wire protocol and isolated hosts |
 //! | [`cli`] | the command line |
 //! | [`error`], [`retry`] | the one error type, the one retry policy |
+//! | [`control`] | asks something of a running sandbox |
 
 pub mod cli;
 pub mod cloud;
 pub mod config;
+pub mod control;
 pub mod error;
 mod host;
 mod native;

@@ -13,7 +13,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("ssh", &[]),
     ("state", &[]),
     ("ui", &[]),
-    ("sandbox", &[]),
+    ("sandbox", &["config"]),
 ];
 
 /// Libraries and the only places that may name them.

@@ -129,7 +129,7 @@ fn destroy_killed_at(record: usize) {
 /// The cloud is this process and goes on when spot is killed, as EC2 does.
 fn create_killed_under_a_living_cloud_at(record: usize, lost_answers: f64) {
     let spot = project(CONFIG);
-    let faults = ec2::Faults { lost_answers, seed: record as u64, ..Default::default() };
+    let faults = ec2::Faults { lost_answers, seed: Some(record as u64), ..Default::default() };
     let options = Options { boot_time: Duration::ZERO, faults, ..Options::default() };
     let sandbox = Sandbox::start_with(spot.folder(), options).unwrap();
     let access = sandbox.access();
@@ -259,7 +259,8 @@ fn with_faults(faults: &ec2::Faults, config: &str) {
     let created_after = started.elapsed();
     // A removal may exhaust its retries too; each goes on where the one before stopped.
     let mut tries = 0;
-    let seeded = |tries: u64| ec2::Faults { seed: faults.seed + 100 * tries, ..faults.clone() };
+    let seeded =
+        |tries: u64| ec2::Faults { seed: faults.seed.map(|seed| seed + 100 * tries), ..faults.clone() };
     while let Err(failure) = run(spot.folder(), &seeded(tries), "destroy", &[]) {
         tries += 1;
         assert!(tries < 10, "{when}: destroy fails again and again: {failure}");
@@ -283,8 +284,8 @@ fn throttling_and_lost_answers_lose_and_double_nothing() {
         let faults = ec2::Faults {
             throttle: 0.15,
             lost_answers: 0.15,
-            latency: Duration::from_millis(5),
-            seed: seed as u64,
+            latency: vec![ec2::Latency::fixed(Duration::from_millis(5))],
+            seed: Some(seed as u64),
             ..Default::default()
         };
         with_faults(&faults, &shared(CONFIG));
@@ -299,8 +300,8 @@ fn many_seeds() {
         let faults = ec2::Faults {
             throttle: share,
             lost_answers: share,
-            latency: Duration::from_millis(5),
-            seed: seed as u64,
+            latency: vec![ec2::Latency::fixed(Duration::from_millis(5))],
+            seed: Some(seed as u64),
             ..Default::default()
         };
         let config = if seed % 4 < 2 { shared(CONFIG) } else { CONFIG.to_owned() };

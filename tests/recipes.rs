@@ -401,11 +401,13 @@ fn prices_compares_and_recommends() {
 
 #[test]
 fn a_scan_of_all_regions_is_two_round_trips() {
-    use ::spot::sandbox::{Options, ec2::Faults};
+    use ::spot::sandbox::Options;
+    use ::spot::sandbox::ec2::{Faults, Latency};
     use ::spot::{Host, Sandbox, ui::Recorder};
     let spot = project();
     // So slow that what this machine adds does not count.
-    let faults = Faults { latency: std::time::Duration::from_secs(3), ..Faults::default() };
+    let faults =
+        Faults { latency: vec![Latency::fixed(std::time::Duration::from_secs(3))], ..Faults::default() };
     let options = Options { faults, record_calls: true, ..Options::default() };
     let sandbox = Sandbox::start_with(spot.folder(), options).unwrap();
     let host = Host::builder()

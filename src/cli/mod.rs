@@ -8,6 +8,7 @@ mod options;
 mod recipe;
 mod repl;
 mod ssh;
+mod sandbox;
 mod words;
 
 use std::ffi::OsString;
@@ -97,6 +98,11 @@ enum Command {
     },
     /// Show all recipes and where each comes from
     ListRecipes,
+    /// Run the project's sandbox for other commands and tools, and look after it
+    Sandbox {
+        #[command(subcommand)]
+        command: sandbox::Command,
+    },
     #[command(external_subcommand)]
     Named(Vec<String>),
 }
@@ -154,6 +160,7 @@ fn run(cli: &Cli, words: &[String], ui: &Arc<dyn Ui>) -> Result<u8, Failure> {
         Command::Init { folder } => init::run(&cli.options, ui, folder),
         Command::Eject { name, module, force } => eject::run(&cli.options, ui, name, *module, *force),
         Command::ListRecipes => list_recipes::run(&cli.options, ui),
+        Command::Sandbox { command } => sandbox::run(&cli.options, ui, command),
     }
 }
 

@@ -156,7 +156,7 @@ impl Options {
         Ok(Library::new(self.project()?, user_folder()))
     }
 
-    /// The sandbox, started if it was asked for.
+    /// The sandbox if it was asked for: the one that runs, otherwise one of this process's own.
     pub fn start_sandbox(&self, ui: &Arc<dyn Ui>) -> Result<Option<Sandbox>> {
         if !self.sandbox {
             return Ok(None);
@@ -165,6 +165,9 @@ impl Options {
             return Err(Error::usage("--sandbox and --endpoint-url exclude each other"));
         }
         let project = self.project()?;
+        if let Some(running) = Sandbox::attach(&project)? {
+            return Ok(Some(running));
+        }
         match Sandbox::start(&project) {
             Err(error) if error.kind() == Kind::Locked && self.lock_timeout > 0 => {
                 let text = format!("waiting for another run to end: {}", error.message());

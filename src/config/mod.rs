@@ -4,7 +4,8 @@
 //! [`load`] reads and checks everything before anything is created, and reports all that is wrong
 //! at once: with file, line, column, the line itself and a suggestion. Each format becomes a tree
 //! of values with positions (`toml`, `yaml` → `tree`); `spot_toml` and `deployer_yaml` say what
-//! the keys of each mean; the `checks` of single values are the same for both.
+//! the keys of each mean; the `checks` of single values are the same for both. `typed` reads TOML into a
+//! type that is not this configuration.
 
 mod checks;
 mod deployer_yaml;
@@ -20,6 +21,7 @@ mod suggestion;
 mod template;
 mod toml;
 mod tree;
+mod typed;
 mod yaml;
 
 use std::path::{Path, PathBuf};
@@ -29,6 +31,7 @@ pub use settings::{
     Address, Config, Deploy, FileTransfer, Fleet, Market, Network, PortRange, Project, RegionFleet, Ssh,
 };
 pub use template::template;
+pub(crate) use typed::{from_toml_file, from_toml_text};
 
 use checks::paths::quoted;
 use place::Place;

@@ -62,6 +62,11 @@ impl Report {
         self.secrets.borrow_mut().push(span);
     }
 
+    /// Whether nothing has been found so far.
+    pub(super) fn is_empty(&self) -> bool {
+        self.findings.borrow().is_empty()
+    }
+
     /// Whether further problems are dropped.
     pub(super) fn is_full(&self) -> bool {
         self.findings.borrow().len() >= MOST_PROBLEMS

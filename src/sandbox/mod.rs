@@ -4,16 +4,18 @@
 //! | folder | what lives there |
 //! |---|---|
 //! | [`ec2`] | the wire protocol and the pretended cloud behind it; knows nothing of SSH |
+//! | [`faults`] | what goes wrong on purpose, from a file, a command line or code |
 //! | [`hosts`] | the instances: SSH, SFTP, isolation, cloud-init |
 //!
 //! It needs no account, no network and no privileges. It keeps everything in the project's
 //! `.spot/sandbox/` between runs.
 
 pub mod ec2;
+pub mod faults;
 pub mod hosts;
+mod published;
 
-use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -23,9 +25,10 @@ use std::time::{Duration, Instant, SystemTime};
 use async_trait::async_trait;
 use tokio::sync::oneshot;
 
+use crate::control::Control;
 use crate::error::{Error, Kind, Result};
 use ec2::{CallLog, Endpoint, Machine, Machines, RecordedCall, Warning};
-use hosts::{HostSpec, Hosts};
+use hosts::{HostFaults, HostSpec, Hosts};
 
 /// How a sandbox behaves.
 #[derive(Debug, Clone)]
@@ -34,22 +37,36 @@ pub struct Options {
     pub boot_time: Duration,
     /// What goes wrong on purpose.
     pub faults: ec2::Faults,
+    /// What goes wrong with every host on purpose; [`Sandbox::set_host_faults`] for single ones.
+    pub host_faults: HostFaults,
     /// Whether every call is recorded, see [`Sandbox::calls`].
     pub record_calls: bool,
     /// How long to wait while another process has the project's sandbox open.
     pub lock_wait: Duration,
+    /// The port of 127.0.0.1 on which the endpoint listens; 0 for any that is free.
+    pub port: u16,
+    /// The port on which all its hosts answer SSH; 0 for any that is free.
+    pub ssh_port: u16,
+    /// Whether other processes may use it while it runs, see [`Sandbox::attach`].
+    pub shared: bool,
 }
 
 /// How often a sandbox that another process has open is tried again.
 const INTERVAL: Duration = Duration::from_millis(50);
+/// Where a project's sandbox keeps everything.
+const FOLDER: &str = ".spot/sandbox";
 
 impl Default for Options {
     fn default() -> Self {
         Options {
             boot_time: Duration::from_millis(800),
             faults: ec2::Faults::default(),
+            host_faults: HostFaults::default(),
             record_calls: false,
             lock_wait: Duration::ZERO,
+            port: 0,
+            ssh_port: 0,
+            shared: false,
         }
     }
 }
@@ -71,12 +88,22 @@ pub struct Access {
     pub state_folder: PathBuf,
 }
 
-/// A running sandbox; it ends when this is dropped, and its files stay.
+/// A running sandbox. One that was started here ends when this is dropped, and its files stay; one
+/// that another process runs goes on.
 pub struct Sandbox {
     access: Access,
+    control: Control,
+    /// None for one that another process runs.
+    running: Option<Running>,
+}
+
+/// A sandbox in this process.
+struct Running {
     log: CallLog,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+    /// The folder in which it says how it is reached, if it does.
+    published: Option<PathBuf>,
 }
 
 impl Sandbox {
@@ -99,7 +126,8 @@ impl Sandbox {
         // A host that could not be isolated would run nothing: better to say so before there is one.
         hosts::available()?;
         let folder = private_folder(project)?;
-        let ssh_port = free_port()?;
+        let ssh_port = if options.ssh_port == 0 { free_port()? } else { options.ssh_port };
+        let shared = options.shared;
         let (stop, stopped) = oneshot::channel();
         let (ready, started) = sync_channel(1);
         let cloud = folder.clone();
@@ -109,6 +137,7 @@ impl Sandbox {
             .map_err(|error| failed("start its thread", error))?;
         let (url, log) =
             started.recv().map_err(|_| Error::internal("the sandbox ended while it started"))??;
+        let control = Control::at(&url)?;
         let access = Access {
             url,
             access_key: "sandbox".to_owned(),
@@ -117,7 +146,30 @@ impl Sandbox {
             ssh_port,
             state_folder: folder,
         };
-        Ok(Sandbox { access, log, stop: Some(stop), thread: Some(thread) })
+        let published = shared.then(|| access.state_folder.clone());
+        let running = Some(Running { log, stop, thread, published });
+        let sandbox = Sandbox { access, control, running };
+        if shared {
+            published::publish(&sandbox.access)?;
+        }
+        Ok(sandbox)
+    }
+
+    /// The sandbox of a project that another process runs, such as `spot sandbox start`, if there is one
+    /// that wants to be used ([`Options::shared`]).
+    ///
+    /// # Errors
+    /// When the project's folder cannot be read.
+    pub fn attach(project: &Path) -> Result<Option<Self>> {
+        let project = project.canonicalize().map_err(|error| failed("find the project's folder", error))?;
+        let Some(access) = published::find(&project.join(FOLDER)) else { return Ok(None) };
+        let control = Control::at(&access.url)?;
+        Ok(Some(Sandbox { access, control, running: None }))
+    }
+
+    /// Asks something of the sandbox itself.
+    pub fn control(&self) -> &Control {
+        &self.control
     }
 
     /// Takes a spot instance back, as AWS does when it needs the capacity: a rebalance recommendation
@@ -131,7 +183,7 @@ impl Sandbox {
         if let Some(notice) = notice {
             body["seconds"] = serde_json::json!(notice.as_secs_f64());
         }
-        self.control("/_sandbox/interrupt", &body).map(|_| ())
+        self.control.post("/_sandbox/interrupt", &body).map(|_| ())
     }
 
     /// Puts a network interface of another service of AWS into a subnet, such as a load balancer's
@@ -144,7 +196,7 @@ impl Sandbox {
     pub fn hold(&self, subnet: &str, description: &str, requester: &str) -> Result<String> {
         let body =
             serde_json::json!({ "subnet_id": subnet, "description": description, "requester": requester });
-        let answer = self.control("/_sandbox/hold", &body)?;
+        let answer = self.control.post("/_sandbox/hold", &body)?;
         let id = answer.get("network_interface_id").and_then(serde_json::Value::as_str);
         Ok(id.unwrap_or_default().to_owned())
     }
@@ -155,37 +207,13 @@ impl Sandbox {
     /// The code of EC2 when there is no such interface; internal when the sandbox does not answer.
     pub fn release(&self, interface: &str) -> Result<()> {
         let body = serde_json::json!({ "network_interface_id": interface });
-        self.control("/_sandbox/release", &body).map(|_| ())
+        self.control.post("/_sandbox/release", &body).map(|_| ())
     }
 
-    /// Asks something of the sandbox itself.
-    fn control(&self, path: &str, body: &serde_json::Value) -> Result<serde_json::Value> {
-        let answer = self.post(path, &body.to_string()).map_err(|error| failed("answer", error))?;
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-        let answer: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
-        if head.starts_with("HTTP/1.1 200") {
-            return Ok(answer);
-        }
-        let text = |name: &str| answer.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
-        Err(Error::usage(format!("the sandbox refuses: {}", text("message"))).with_code(text("__type")))
-    }
-
-    fn post(&self, path: &str, body: &str) -> std::io::Result<String> {
-        let address = self.access.url.trim_start_matches("http://");
-        let mut stream = TcpStream::connect(address)?;
-        let length = body.len();
-        write!(
-            stream,
-            "POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
-        )?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
-    }
-
-    /// The calls that its endpoint has answered so far; none unless [`Options::record_calls`] is set.
+    /// The calls that its endpoint has answered so far; none unless [`Options::record_calls`] is set and
+    /// it was started here.
     pub fn calls(&self) -> Vec<RecordedCall> {
-        self.log.all()
+        self.running.as_ref().map(|running| running.log.all()).unwrap_or_default()
     }
 
     /// How it is reached.
@@ -196,13 +224,14 @@ impl Sandbox {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            // The thread is gone when nobody listens.
-            let _ = stop.send(());
+        let Some(running) = self.running.take() else { return };
+        // Nobody is to find a sandbox that is about to end.
+        if let Some(folder) = &running.published {
+            published::withdraw(folder);
         }
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        // The thread is gone when nobody listens.
+        let _ = running.stop.send(());
+        let _ = running.thread.join();
     }
 }
 
@@ -234,10 +263,12 @@ fn serve(
             folder: folder.join("hosts"),
             ssh_port,
             boot_time: options.boot_time,
+            faults: options.host_faults,
         });
         let settings = ec2::Options {
             faults: options.faults,
             record: options.record_calls,
+            port: options.port,
             ..ec2::Options::new(folder)
         };
         match open(settings, machines, options.lock_wait).await {
@@ -276,6 +307,7 @@ struct Fleet {
     folder: PathBuf,
     ssh_port: u16,
     boot_time: Duration,
+    faults: HostFaults,
 }
 
 #[async_trait]
@@ -296,7 +328,7 @@ impl Machines for Fleet {
             user_data: machine.user_data,
             boot_time: self.boot_time,
             launched: machine.launched,
-            never_boots: false,
+            faults: self.faults.clone(),
         };
         self.hosts.boot(spec).await
     }
@@ -340,11 +372,14 @@ fn failed(doing: &str, error: std::io::Error) -> Error {
     Error::internal(format!("the sandbox could not {doing}")).with_source(error)
 }
 
-/// The project's `.spot/sandbox/`, for its owner only.
-fn private_folder(project: &Path) -> Result<PathBuf> {
+/// The project's `.spot/sandbox/`, for its owner only; made if it is not there.
+///
+/// # Errors
+/// [`Internal`](crate::Kind::Internal) when it cannot be made.
+pub fn private_folder(project: &Path) -> Result<PathBuf> {
     use std::os::unix::fs::DirBuilderExt;
     let project = project.canonicalize().map_err(|error| failed("find the project's folder", error))?;
-    let folder = project.join(".spot").join("sandbox");
+    let folder = project.join(FOLDER);
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)

@@ -67,6 +67,11 @@ impl Calls {
         }
     }
 
+    /// How many have been written down.
+    pub fn count(&self) -> usize {
+        self.all.as_ref().map_or(0, |all| all.lock().unwrap_or_else(PoisonError::into_inner).len())
+    }
+
     /// What has been written down.
     pub fn all(&self) -> Vec<RecordedCall> {
         let all = self.all.as_ref();

@@ -46,10 +46,15 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Listens on a free port of 127.0.0.1.
-    pub async fn start(service: Arc<Service>) -> Result<Self> {
-        let failed = |error| Error::internal("cannot listen on 127.0.0.1 for the sandbox").with_source(error);
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(failed)?;
+    /// Listens on a port of 127.0.0.1, 0 for any that is free.
+    pub async fn start(service: Arc<Service>, port: u16) -> Result<Self> {
+        let failed = |error| match port {
+            0 => Error::internal("cannot listen on 127.0.0.1 for the sandbox").with_source(error),
+            port => Error::usage(format!("cannot listen on 127.0.0.1:{port} for the sandbox"))
+                .with_hint("choose another port, or none: any free one is taken then")
+                .with_source(error),
+        };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let server = Server { address, service, stop: CancellationToken::new(), tasks: TaskTracker::new() };
         let accept = accept(listener, server.connections());
@@ -186,6 +191,7 @@ impl Connections {
                     .collect();
                 Response::json(200, lines.concat())
             }
+            (Method::GET, "/_sandbox/status") => Response::json(200, self.service.status().await.to_string()),
             (Method::POST, "/_sandbox/interrupt" | "/_sandbox/hold" | "/_sandbox/release") => {
                 let body = Limited::new(request.into_body(), LONGEST_BODY).collect().await;
                 let wanted = body.ok().and_then(|body| serde_json::from_slice(&body.to_bytes()).ok());

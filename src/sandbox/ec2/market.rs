@@ -12,6 +12,12 @@ use super::quotas;
 use super::regions::Place;
 use super::types::{self, InstanceType};
 use super::{Faults, Lifecycle};
+use crate::sandbox::faults::dice::fraction;
+
+/// What the market is drawn from.
+fn seed(faults: &Faults) -> u64 {
+    faults.seed.unwrap_or_default()
+}
 
 /// The spot price in US dollars per hour: the one that the faults set, or one that is made up.
 pub(super) fn spot_price(
@@ -25,10 +31,10 @@ pub(super) fn spot_price(
     let set = faults.prices.iter().find(|price| {
         applies(price.zone.as_deref(), zone) && applies(price.instance_type.as_deref(), kind.name)
     });
-    match set {
-        Some(price) => price.spot + licence * f64::from(kind.vcpus),
-        None => prices::spot(faults.seed, place, zone, kind, licence, at),
-    }
+    let usual = prices::spot(seed(faults), place, zone, kind, licence, at);
+    let Some(set) = set else { return usual };
+    let price = set.spot.map_or(usual, |spot| spot + licence * f64::from(kind.vcpus));
+    price * set.factor.unwrap_or(1.0)
 }
 
 /// Whether a setting for one thing or for all of them is about this one.
@@ -72,7 +78,7 @@ fn seeded(
 ) -> Option<u32> {
     let market = faults.market.as_ref().filter(|_| lifecycle == Lifecycle::Spot)?;
     let hour = (now.seconds() / 3600).to_string();
-    let draw = |what: &str| prices::fraction(faults.seed, &[what, zone, kind.name, &hour]);
+    let draw = |what: &str| fraction(seed(faults), &[what, zone, kind.name, &hour]);
     if draw("empty") < market.empty {
         return Some(0);
     }
@@ -104,7 +110,7 @@ pub(super) fn depth(
     match room(faults, region, zone, kind, lifecycle, now) {
         u32::MAX => {
             let hour = (now.seconds() / 3600).to_string();
-            40 + (400.0 * prices::fraction(faults.seed, &["depth", zone, kind.name, &hour])) as u32
+            40 + (400.0 * fraction(seed(faults), &["depth", zone, kind.name, &hour])) as u32
         }
         room => room,
     }

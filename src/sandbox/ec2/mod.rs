@@ -14,10 +14,11 @@
 //! | `actions/` | the handlers, a file per family of resources |
 //! | `services/` | SSM, Service Quotas, IAM and Pricing |
 //! | `market` `quotas` | prices, capacity and what the account may have |
-//! | `faults` | what goes wrong on purpose |
+//! | `names` | the names that a setting may use |
 //! | `interruptions` | spot instances that AWS takes back |
 //! | `holders` | interfaces that other services of AWS keep in a subnet |
 //! | `calls` | the calls that were made |
+//! | `status` | what the endpoint says of itself |
 //! | `model/` | what the cloud consists of |
 //! | `store` | `cloud.json` |
 //! | `regions` `types` `images` `prices` | what AWS offers |
@@ -30,16 +31,17 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
+pub use super::faults::{
+    CapacityFault, Faults, Interruption, Latency, Lifecycle, Market, PriceFault, QuotaSetting, Refusal,
+};
 use crate::error::Result;
 pub use calls::{CallLog, RecordedCall};
-pub use faults::{CapacityFault, Faults, Interruption, Lifecycle, Market, PriceFault, QuotaSetting, Refusal};
 
 mod actions;
 mod authorization;
 mod calls;
 mod echo;
 mod fault;
-mod faults;
 mod filter;
 mod held;
 mod holders;
@@ -49,6 +51,7 @@ mod interruptions;
 mod market;
 mod model;
 mod moment;
+pub(super) mod names;
 mod page;
 mod prices;
 mod quotas;
@@ -58,6 +61,7 @@ mod response;
 mod router;
 mod service;
 mod services;
+mod status;
 mod store;
 mod tags;
 mod types;
@@ -153,6 +157,8 @@ pub struct Options {
     pub shutting_down: Duration,
     /// Whether every call is recorded, see [`Endpoint::calls`].
     pub record: bool,
+    /// The port of 127.0.0.1 on which it listens; 0 for any that is free.
+    pub port: u16,
 }
 
 impl Options {
@@ -166,6 +172,7 @@ impl Options {
             status_checks: transition,
             shutting_down: transition,
             record: false,
+            port: 0,
         }
     }
 }
@@ -179,14 +186,15 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// Loads the cloud of `options.folder`, boots the machines of its instances again and listens on
-    /// a free port of 127.0.0.1.
+    /// its port of 127.0.0.1.
     ///
     /// # Errors
     /// A state error if the folder cannot be used or `cloud.json` cannot be read, a locked error if
     /// another endpoint uses the same folder, an internal error if no port can be had.
     pub async fn start(options: Options, machines: Arc<dyn Machines>) -> Result<Endpoint> {
+        let port = options.port;
         let service = service::Service::open(options, machines).await?;
-        Ok(Endpoint { server: http::Server::start(Arc::new(service)).await? })
+        Ok(Endpoint { server: http::Server::start(Arc::new(service), port).await? })
     }
 
     /// `http://127.0.0.1:PORT`, to be set as `AWS_ENDPOINT_URL`.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::moment::Moment;
 use super::regions::Place;
 use super::types::InstanceType;
+use crate::sandbox::faults::dice::fraction;
 
 /// How long a price lasts.
 const STEP_SECONDS: u64 = 3600;
@@ -40,17 +41,6 @@ pub(super) fn changes(from: Moment, to: Moment) -> Vec<Moment> {
     let first = from.seconds() / STEP_SECONDS;
     let last = to.seconds() / STEP_SECONDS;
     (first..=last).rev().map(|step| Moment::from_seconds(step * STEP_SECONDS)).collect()
-}
-
-/// A number from 0 to below 1 that depends on nothing but its arguments (FNV-1a, then mixed).
-pub(super) fn fraction(seed: u64, words: &[&str]) -> f64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325 ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    for byte in words.iter().flat_map(|word| word.bytes().chain([0])) {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    }
-    hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    ((hash ^ (hash >> 33)) >> 11) as f64 / (1u64 << 53) as f64
 }
 
 #[cfg(test)]

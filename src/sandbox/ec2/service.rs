@@ -1,6 +1,7 @@
 //! Carrying out an action: check, change the cloud, store it, then start or remove machines.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use std::time::Duration;
@@ -81,7 +82,7 @@ impl Service {
         }
         cloud.settle(Moment::now(), pace(&options));
         let service = Service {
-            dice: SyncMutex::new(StdRng::seed_from_u64(options.faults.seed)),
+            dice: SyncMutex::new(StdRng::seed_from_u64(options.faults.seed.unwrap_or(0))),
             machines,
             held: Mutex::new(Held::new(cloud)),
             store: Arc::new(store),
@@ -131,7 +132,8 @@ impl Service {
     /// The faults of answers: share of requests to throttle, extra time, share of lost answers.
     pub fn trouble(&self) -> (f64, Duration, f64) {
         let faults = &self.options.faults;
-        (faults.throttle, faults.latency, faults.lost_answers)
+        let latency = faults.latency.first().map_or(Duration::ZERO, |latency| latency.delay.draw(0.5, 0.5));
+        (faults.throttle, latency, faults.lost_answers)
     }
 
     /// Carries out one EC2 action in a region. Must run to its end once begun.
@@ -175,6 +177,19 @@ impl Service {
     /// The calls that were recorded.
     pub fn calls(&self) -> &Arc<Calls> {
         &self.calls
+    }
+
+    /// Where its files are.
+    pub fn folder(&self) -> &Path {
+        &self.options.folder
+    }
+
+    /// The present, and what is to be seen in the cloud now.
+    pub async fn look<T>(&self, see: impl FnOnce(&Cloud) -> T) -> (Moment, T) {
+        let mut held = self.held.lock().await;
+        let now = Moment::now();
+        held.cloud.settle(now, pace(&self.options));
+        (now, see(&held.cloud))
     }
 
     /// Answers IAM.

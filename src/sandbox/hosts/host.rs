@@ -136,7 +136,7 @@ impl Host {
     }
 
     async fn boot(self: Arc<Self>, socket: TcpSocket) {
-        if self.spec.never_boots {
+        if self.spec.faults.never_boots {
             // The socket is kept, without listening, so that nobody else answers at this address.
             return std::future::pending().await;
         }

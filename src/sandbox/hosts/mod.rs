@@ -5,6 +5,7 @@
 //! | file | what lives there |
 //! |---|---|
 //! | `spec` | [`HostSpec`]: what a host is |
+//! | `faults` | [`HostFaults`]: what goes wrong on purpose |
 //! | `fleet` | [`Hosts`]: boots, halts and removes them |
 //! | `host` | one host: its listener, its namespaces, its keys |
 //! | `layout` | the folder of a host and its first contents |
@@ -24,6 +25,7 @@
 
 mod cloud_config;
 mod cloud_init;
+mod faults;
 mod fleet;
 mod host;
 mod isolation;
@@ -39,6 +41,9 @@ mod spool;
 mod tree;
 mod user_data;
 
+pub use faults::{
+    CloudInitFaults, CommandFault, ConnectionFault, DiskFaults, Ending, HostFaults, LoginFault, Moment,
+};
 pub use fleet::Hosts;
 pub use isolation::available;
 pub use spec::HostSpec;

@@ -5,6 +5,8 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use super::faults::HostFaults;
+
 /// A host to boot: the part of an EC2 instance that its inside and its SSH server depend on.
 #[derive(Clone)]
 pub struct HostSpec {
@@ -36,8 +38,8 @@ pub struct HostSpec {
     pub boot_time: Duration,
     /// When the instance was launched.
     pub launched: SystemTime,
-    /// A fault: the host is running as far as EC2 knows, but its port refuses connections for ever.
-    pub never_boots: bool,
+    /// What goes wrong on purpose; [`Hosts::set_faults`](super::Hosts::set_faults) changes it later.
+    pub faults: HostFaults,
 }
 
 impl HostSpec {
@@ -56,7 +58,7 @@ impl HostSpec {
     pub(super) fn remaining_boot_time(&self) -> Duration {
         // A clock that was set back must not keep a host down for longer than its boot takes.
         let elapsed = SystemTime::now().duration_since(self.launched).unwrap_or_default();
-        self.boot_time.saturating_sub(elapsed)
+        (self.boot_time + self.faults.slow_boot).saturating_sub(elapsed)
     }
 }
 

@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::namespace::inhabited;
-use super::{HostSpec, Hosts};
+use super::{HostFaults, HostSpec, Hosts};
 
 /// How long anything in these tests may take on a loaded machine.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -54,7 +54,7 @@ impl Stage {
             folder: folder.path().join("host"),
             boot_time: Duration::ZERO,
             launched: SystemTime::now(),
-            never_boots: false,
+            faults: HostFaults::default(),
         };
         change(&mut spec);
         let hosts = Hosts::new(runtime.handle().clone());
@@ -454,7 +454,7 @@ fn connections_are_refused_until_the_boot_time_has_passed() {
     assert!(!stage.listens());
     stage.wait_for_port();
     assert!(begin.elapsed() >= Duration::from_millis(650), "{:?}", begin.elapsed());
-    let never = Stage::new(|spec| spec.never_boots = true);
+    let never = Stage::new(|spec| spec.faults.never_boots = true);
     never.boot();
     assert!(!never.listens());
     // The same address twice is found out at once, and a second boot of the same host too.

@@ -55,6 +55,7 @@ async fn fleets_tell_what_each_pool_refuses() {
             instance_type: Some(kind.into()),
             lifecycle,
             available: Some(available),
+            during: None,
         };
         let faults = &mut options.faults;
         faults.capacity = vec![
@@ -73,7 +74,8 @@ async fn fleets_tell_what_each_pool_refuses() {
         faults.prices = vec![PriceFault {
             zone: Some("us-west-2d".into()),
             instance_type: Some("t3.medium".into()),
-            spot: 0.0411,
+            spot: Some(0.0411),
+            ..PriceFault::default()
         }];
     })
     .await;

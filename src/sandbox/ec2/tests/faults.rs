@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Fixture;
-use crate::sandbox::ec2::{CapacityFault, Refusal};
+use crate::sandbox::ec2::{CapacityFault, Latency, Refusal};
 
 fn shortage(zone: &str, available: Option<u32>) -> CapacityFault {
     CapacityFault {
@@ -11,6 +11,7 @@ fn shortage(zone: &str, available: Option<u32>) -> CapacityFault {
         instance_type: Some("t3.medium".into()),
         lifecycle: None,
         available,
+        during: None,
     }
 }
 
@@ -49,7 +50,7 @@ async fn part_of_the_capacity_gives_part_of_the_instances() {
 async fn a_share_of_the_requests_is_throttled() {
     let fixture = Fixture::with(|options| {
         options.faults.throttle = 0.5;
-        options.faults.seed = 7;
+        options.faults.seed = Some(7);
     })
     .await;
     let mut throttled = 0;
@@ -79,7 +80,9 @@ async fn an_answer_may_be_lost_after_the_work_is_done() {
 
 #[tokio::test]
 async fn latency_is_added() {
-    let fixture = Fixture::with(|options| options.faults.latency = Duration::from_millis(80)).await;
+    let fixture =
+        Fixture::with(|options| options.faults.latency = vec![Latency::fixed(Duration::from_millis(80))])
+            .await;
     let start = Instant::now();
     fixture.ask("Action=DescribeRegions").await.ok();
     assert!(start.elapsed() >= Duration::from_millis(80));
@@ -93,7 +96,7 @@ async fn latency_is_added() {
 async fn calls_are_recorded() {
     let fixture = Fixture::with(|options| {
         options.record = true;
-        options.faults.latency = Duration::from_millis(20);
+        options.faults.latency = vec![Latency::fixed(Duration::from_millis(20))];
     })
     .await;
     fixture.ask("Action=DescribeVpcs&Filter.1.Name=is-default&Filter.1.Value.1=true").await.ok();

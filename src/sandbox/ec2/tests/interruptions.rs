@@ -12,6 +12,7 @@ fn plan() -> Interruption {
         number: None,
         zone: None,
         instance_type: None,
+        share: 1.0,
         after: Duration::from_millis(30),
         rebalance: None,
         notice: Duration::from_millis(150),

@@ -1,0 +1,59 @@
+//! `spot sandbox …`: the project's sandbox as something that runs, for other commands and other tools.
+
+mod env;
+mod interrupt;
+mod start;
+mod status;
+mod stop;
+
+use std::sync::Arc;
+
+use clap::Subcommand;
+
+use super::options::Options;
+use crate::error::{Error, Result};
+use crate::host::Failure;
+use crate::sandbox::Sandbox;
+use crate::ui::Ui;
+
+/// What can be done with the project's sandbox; a file per command.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run the project's sandbox until Ctrl-C, or in the background
+    Start(start::Start),
+    /// Show whether it runs, and what is in it
+    Status(status::Status),
+    /// Print the environment variables with which other tools use it
+    Env(env::Env),
+    /// Take a spot instance back, as AWS does
+    Interrupt(interrupt::Interrupt),
+    /// End it; its instances and files stay
+    Stop(stop::Stop),
+}
+
+/// Runs a command and returns the exit code.
+pub(super) fn run(options: &Options, ui: &Arc<dyn Ui>, command: &Command) -> Result<u8, Failure> {
+    match command {
+        Command::Start(command) => command.run(options, ui),
+        Command::Status(command) => command.run(options, ui),
+        Command::Env(command) => command.run(options, ui),
+        Command::Interrupt(command) => command.run(options, ui),
+        Command::Stop(command) => command.run(options, ui),
+    }
+}
+
+/// The running sandbox of the project.
+fn running(options: &Options) -> Result<Sandbox> {
+    Sandbox::attach(&options.project()?)?.ok_or_else(|| {
+        Error::usage("no sandbox of this project is running")
+            .with_hint("spot sandbox start --detach starts it")
+    })
+}
+
+/// A time on the command line, in seconds.
+fn seconds(text: &str) -> std::result::Result<std::time::Duration, String> {
+    let seconds: f64 =
+        text.parse().map_err(|_| "expected a number of seconds, such as 30 or 0.5".to_owned())?;
+    std::time::Duration::try_from_secs_f64(seconds)
+        .map_err(|_| "expected a time that is not negative".to_owned())
+}
