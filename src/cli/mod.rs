@@ -7,8 +7,8 @@ mod list_recipes;
 mod options;
 mod recipe;
 mod repl;
-mod ssh;
 mod sandbox;
+mod ssh;
 mod words;
 
 use std::ffi::OsString;
