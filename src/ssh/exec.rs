@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use russh::client::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::capture::{Capture, Lines};
@@ -42,12 +43,7 @@ pub async fn run(
     on_line: &(dyn Fn(Stream, &str) + Send + Sync),
 ) -> Result<Output> {
     let nonce = format!("spot-{:016x}", rand::random::<u64>());
-    let mut input = wrapper::instructions(command, &nonce)?.into_bytes();
-    input.extend_from_slice(command.stdin.as_deref().unwrap_or_default());
-    if command.pty {
-        // A terminal has no end of input but this character.
-        input.push(END_OF_INPUT);
-    }
+    let instructions = wrapper::instructions(command, &nonce)?.into_bytes();
     let opened = tokio::select! {
         biased;
         () = pool.cancel.cancelled() => return Err(Error::interrupted()),
@@ -62,7 +58,7 @@ pub async fn run(
         received: Received::new(command, &target.id, nonce, on_line),
         started: Instant::now(),
     };
-    run.follow(channel, input).await
+    run.follow(channel, instructions).await
 }
 
 /// A command under way.
@@ -76,7 +72,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn follow(mut self, mut channel: SessionChannel, input: Vec<u8>) -> Result<Output> {
+    async fn follow(mut self, mut channel: SessionChannel, instructions: Vec<u8>) -> Result<Output> {
         let SessionChannel { reader, writer, .. } = &mut channel;
         let writer = writer.half()?;
         if self.command.pty {
@@ -90,9 +86,15 @@ impl Run<'_> {
             .await
             .map_err(|error| self.session.lost(&error.to_string()).retryable(false))?;
         let deadline = self.command.timeout.map(|limit| self.started + limit);
+        let ready = Notify::new();
+        let (input, pty) = (typed(self.command), self.command.pty);
         let feed = async {
             // A command that ends without reading its input closes the channel under us.
-            if writer.data_bytes(input).await.is_ok() {
+            let told = writer.data_bytes(instructions).await;
+            if pty {
+                ready.notified().await;
+            }
+            if told.is_ok() && writer.data_bytes(input).await.is_ok() {
                 let _ = writer.eof().await;
             }
         };
@@ -124,7 +126,12 @@ impl Run<'_> {
                     let message = format!("{} refused to run a command", self.target);
                     return Err(Error::ssh(message).with_code("ExecRefused"));
                 }
-                Some(message) => self.received.take(message),
+                Some(message) => {
+                    self.received.take(message);
+                    if self.received.group.is_some() {
+                        ready.notify_one();
+                    }
+                }
             }
         }
         if self.received.exited.is_none() && self.session.is_closed() {
@@ -195,6 +202,19 @@ impl Run<'_> {
         let answer = ask(session, channel, wrapper::kill_script(group)).await.map_err(NoChannel::Refused)?;
         Ok(answer.starts_with(b"gone"))
     }
+}
+
+/// The input of a command. A terminal has no end of input but a character, which counts as one only
+/// at the beginning of a line, or twice.
+fn typed(command: &Command) -> Vec<u8> {
+    let mut input = command.stdin.clone().unwrap_or_default();
+    if command.pty {
+        if input.last().is_some_and(|last| *last != b'\n') {
+            input.push(END_OF_INPUT);
+        }
+        input.push(END_OF_INPUT);
+    }
+    input
 }
 
 /// Runs a short script to clean up, also after an interruption. Returns its standard output.

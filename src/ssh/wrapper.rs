@@ -28,13 +28,15 @@ const NEWLINE: &str = r#"_n=$(printf "\nx"); _n=${_n%x}; "#;
 /// The instructions for [`BOOTSTRAP`], to be sent before the command's own input.
 ///
 /// The first thing they do is to write `NONCE PID` to standard error: the process group to kill
-/// when the time is up.
+/// when the time is up. With a terminal it is the last thing before the command begins, and says
+/// that the terminal is ready for the command's input.
 ///
 /// # Errors
 /// Kind `usage` if the command cannot be passed on: a NUL byte, a bad variable name, too long.
 pub fn instructions(command: &Command, nonce: &str) -> Result<String> {
     check(command)?;
-    let mut text = format!("echo \"{nonce} $$\" >&2; ");
+    let announce = format!("echo \"{nonce} $$\" >&2; ");
+    let mut text = if command.pty { String::new() } else { announce.clone() };
     if command.sudo {
         // Both branches then read the next line: the new shell of root, or this one.
         text.push_str(r#"[ "$(id -u)" = 0 ] || exec sudo -n -- "#);
@@ -44,6 +46,7 @@ pub fn instructions(command: &Command, nonce: &str) -> Result<String> {
     text.push_str(NEWLINE);
     if command.pty {
         text.push_str(PTY_READY);
+        text.push_str(&announce);
     }
     if let Some(directory) = &command.directory {
         text.push_str(&format!("cd {} || exit 1; ", folder(directory)));

@@ -9,7 +9,7 @@ mod tokens;
 
 use std::path::{Path, PathBuf};
 
-use super::glob::glob;
+use super::glob::{glob, glob_any_case};
 use crate::error::{Error, Result};
 use lines::{Line, lines};
 pub use tokens::{Tokens, expand};
@@ -90,7 +90,7 @@ impl SshConfig {
         let mut entries = read(&files.user, user_folder, &files.home, DEPTH)?;
         if let Some(system) = &files.system {
             // The two files are read one after the other: a block of the first does not go on.
-            let mut end =
+            let end =
                 Line { keyword: "host".into(), words: vec!["*".into()], file: system.clone(), number: 0 };
             entries.push(Entry::Line(end));
             let folder = system.parent().unwrap_or(Path::new("/"));
@@ -291,9 +291,11 @@ impl Asking<'_> {
             let value = value.ok_or_else(|| line.wrong(format!("`{condition}` lacks its value")))?;
             let question = self.question;
             let fits = match condition.as_str() {
-                "host" => list(value, &self.hostname()?) || question.alias.is_some_and(|id| list(value, id)),
+                "host" => {
+                    names(value, &self.hostname()?) || question.alias.is_some_and(|id| names(value, id))
+                }
                 "originalhost" => {
-                    list(value, question.host) || question.alias.is_some_and(|id| list(value, id))
+                    names(value, question.host) || question.alias.is_some_and(|id| names(value, id))
                 }
                 "user" => {
                     let user = question.user.or(self.said.user.as_deref());
@@ -326,14 +328,23 @@ fn set<T>(slot: &mut Option<T>, value: T) {
     slot.get_or_insert(value);
 }
 
-/// Whether a comma-separated list of patterns covers a name.
-fn list(patterns: &str, name: &str) -> bool {
+/// Whether a comma-separated list of patterns covers a user.
+fn list(patterns: &str, user: &str) -> bool {
+    covers(patterns, |pattern| glob(pattern, user))
+}
+
+/// Whether one covers a host; unlike `Host`, `Match` takes letters in either case.
+fn names(patterns: &str, host: &str) -> bool {
+    covers(patterns, |pattern| glob_any_case(pattern, host))
+}
+
+fn covers(patterns: &str, fits: impl Fn(&str) -> bool) -> bool {
     let mut found = false;
     for pattern in patterns.split(',') {
         match pattern.strip_prefix('!') {
-            Some(pattern) if glob(pattern, name) => return false,
+            Some(pattern) if fits(pattern) => return false,
             Some(_) => {}
-            None => found |= glob(pattern, name),
+            None => found |= fits(pattern),
         }
     }
     found
