@@ -217,8 +217,8 @@ impl Asking<'_> {
                 let port = port.ok_or_else(|| line.wrong("expected a port from 1 to 65535"))?;
                 set(&mut self.said.port, port);
             }
-            "identityfile" => self.said.identity_files.push(line.word()?.to_owned()),
-            "certificatefile" => self.said.certificate_files.push(line.word()?.to_owned()),
+            "identityfile" => add(&mut self.said.identity_files, line.word()?),
+            "certificatefile" => add(&mut self.said.certificate_files, line.word()?),
             "identitiesonly" => {
                 let only = match line.word()?.to_ascii_lowercase().as_str() {
                     "yes" | "true" => true,
@@ -321,6 +321,12 @@ impl Asking<'_> {
             Some(name) => expand(name, &Tokens { host: self.question.host, ..Tokens::default() }),
             None => Ok(self.question.host.to_owned()),
         }
+    }
+}
+
+fn add(files: &mut Vec<String>, file: &str) {
+    if !files.iter().any(|known| known == file) {
+        files.push(file.to_owned());
     }
 }
 
