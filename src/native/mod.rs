@@ -18,6 +18,7 @@ mod recipe;
 mod record;
 mod removal;
 mod runtime;
+mod sandbox;
 mod ssh;
 mod state;
 mod sys;
@@ -45,6 +46,7 @@ pub(crate) fn namespaces() -> Vec<(&'static str, Shared<Module>)> {
         ("config", exported_module!(config::config).into()),
         ("fs", exported_module!(fs::fs).into()),
         ("sys", exported_module!(sys::sys).into()),
+        ("sandbox", exported_module!(sandbox::sandbox).into()),
     ]
 }
 

@@ -96,6 +96,8 @@ pub(super) struct Call<'a> {
     pub faults: &'a Faults,
     /// How often each of the refusals among them has been used.
     pub refused: &'a [AtomicU32],
+    /// How many instances may live at once, in all regions.
+    pub limit: u32,
     /// When.
     pub now: Moment,
     /// What is to be done to the machines once the change is stored.
