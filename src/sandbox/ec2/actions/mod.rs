@@ -141,8 +141,9 @@ impl Call<'_> {
     /// `MaxResults` and `NextToken`, which do not go with a list of ids.
     fn page(&self, id_parameter: &str) -> Result<Page, Fault> {
         if self.params.has("MaxResults") && self.params.has(id_parameter) {
-            let message =
-                format!("The parameter {id_parameter} cannot be used with the parameter maxResults");
+            // EC2 calls this one as its answers do.
+            let name = if id_parameter == "InstanceId" { "instancesSet" } else { id_parameter };
+            let message = format!("The parameter {name} cannot be used with the parameter maxResults");
             return Err(Fault::combination(message));
         }
         Page::parse(self.params, 5..=1000)
