@@ -128,7 +128,7 @@ def brief(outcome):
 
 
 def listed(path):
-    """The lines of the list, each with whose the difference is and why."""
+    """The lines of the list, each with whose the difference is, and why."""
     with open(path, "rb") as file:
         document = tomllib.load(file)
     reasons = {}
@@ -136,5 +136,5 @@ def listed(path):
         assert entry["reason"].strip() and entry["who"] in ("moto", "the sandbox", "both"), entry
         for line in entry["at"]:
             assert line not in reasons, f"listed twice: {line}"
-            reasons[line] = entry["who"]
+            reasons[line] = (entry["who"], entry["reason"])
     return reasons

@@ -4,9 +4,11 @@ It fails on a difference that LIST does not have, on a line of LIST that no long
 requests than there should be. With --propose it prints the lines that LIST lacks, with what both said.
 """
 
+import re
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import catalog
 import compare
@@ -37,6 +39,13 @@ def play(name, url, scenarios):
     return done
 
 
+def offered():
+    """The actions of EC2 that the sandbox has, by its source."""
+    folder = Path(__file__).parents[2] / "src/sandbox/ec2/actions"
+    rows = re.compile(r'Operation::(?:read|write)\(\s*"(\w+)"')
+    return {name for file in folder.glob("*.rs") for name in rows.findall(file.read_text())}
+
+
 def main():
     arguments = [argument for argument in sys.argv[1:] if argument != "--propose"]
     moto_url, sandbox_url, path = arguments
@@ -63,15 +72,19 @@ def main():
             differing += bool(found)
             for line, both in found:
                 (seen if line in reasons else missing).setdefault(line, both)
-            for cause in {reasons[line] for line, _ in found if line in reasons}:
-                causes[cause] += 1
+            causes.update({reasons[line] for line, _ in found if line in reasons})
 
     stale = sorted(reasons.keys() - seen.keys())
     print(f"requests sent to each cloud {sent}, of {len(actions)} actions; results compared {equal + differing}")
     print(f"not sent, since what they need could not be made {unsent}")
     print(f"equal {equal}, differing {differing}")
-    for cause, count in causes.most_common():
-        print(f"  {count} with a difference that is {cause}'s")
+    for who in ("moto", "both", "the sandbox"):
+        print(f"  {who}:")
+        for (whose, reason), count in causes.most_common():
+            if whose == who:
+                print(f"  {count:4} {reason}")
+    unasked = offered() - actions
+    print(f"actions of the sandbox that are not asked: {', '.join(sorted(unasked)) or 'none'}")
     print(f"differences listed {len(reasons)}, not listed {len(missing)}, listed but gone {len(stale)}")
     for line, (one, other) in sorted(missing.items()):
         print(f"not listed: {line}")
