@@ -7,6 +7,7 @@ mod spot;
 mod architecture;
 mod command_line;
 mod defects;
+mod differential;
 mod documentation;
 mod embedding;
 mod errors;

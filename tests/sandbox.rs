@@ -106,3 +106,86 @@ fn an_interruption_is_seen_on_the_host_and_in_the_cloud() {
     });
     assert!(launch.is_some_and(|call| call.status == 200 && call.end_ms >= call.start_ms), "{calls:?}");
 }
+
+/// A sandbox in the background, ended with the test.
+struct Background<'a>(&'a Spot);
+
+impl<'a> Background<'a> {
+    fn start(spot: &'a Spot, options: &[&str]) -> (Self, crate::spot::Finished) {
+        let finished = spot.run(&[&["sandbox", "start", "--detach"], options].concat()).expect(0);
+        (Background(spot), finished)
+    }
+}
+
+impl Drop for Background<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.command(&["sandbox", "stop"]).output();
+    }
+}
+
+#[test]
+fn a_sandbox_that_runs_is_used_by_all_commands_at_once() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let spot = Spot::new();
+    spot.run(&["sandbox", "status"]).expect(1);
+    spot.run(&["sandbox", "env"]).expect(2);
+    let (running, started) = Background::start(&spot, &["--boot-time", "0"]);
+    assert!(started.stdout.contains("export AWS_ENDPOINT_URL=http://127.0.0.1:"), "{}", started.all());
+    let published = spot.folder().join(".spot/sandbox/endpoint.json");
+    assert_eq!(published.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    spot.run(&["sandbox", "start"]).expect(4);
+    spot.write("recipes/hold.rhai", "fs::write(\"held\", \"\"); sleep(30);");
+    let mut first = spot.command(&["--sandbox", "hold"]).spawn().unwrap();
+    crate::spot::eventually("the first run has started", 20, || spot.folder().join("held").exists());
+    spot.write("recipes/ask.rhai", "print(sandbox::running()); print(aws::identity().account);");
+    let second = spot.sandbox(&["ask", "--lock-timeout", "0"]).expect(0);
+    assert!(second.stdout.starts_with("true\n"), "{}", second.all());
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let calls = spot.run(&["sandbox", "calls"]).expect(0);
+    assert!(calls.stdout.contains("sts:GetCallerIdentity 200"), "{}", calls.all());
+    spot.run(&["sandbox", "interrupt", "i-0123456789abcdef0"]).expect(2);
+    spot.run(&["sandbox", "reset"]).expect(2);
+    drop(running);
+    spot.run(&["sandbox", "status"]).expect(1);
+    spot.run(&["sandbox", "reset", "--yes"]).expect(0);
+    assert!(!spot.folder().join(".spot/sandbox").exists());
+}
+
+#[test]
+fn a_sandbox_that_was_killed_is_taken_over() {
+    let spot = Spot::new();
+    let (_running, _) = Background::start(&spot, &[]);
+    let status = spot.run(&["--json", "sandbox", "status"]).expect(0);
+    let status: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
+    let pid = i32::try_from(status["value"]["pid"].as_i64().unwrap()).unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
+    crate::spot::eventually("it has ended", 20, || spot.run(&["sandbox", "status"]).code == 1);
+    assert!(spot.folder().join(".spot/sandbox/endpoint.json").exists());
+    spot.sandbox(&["list"]).expect(0);
+    let (_again, _) = Background::start(&spot, &[]);
+    spot.run(&["sandbox", "status"]).expect(0);
+}
+
+#[test]
+fn faults_of_a_run_are_for_the_sandbox_and_are_written_down() {
+    let spot = Spot::new();
+    let refused = spot.run(&["--fault", "throttle=0.2", "list"]).expect(2);
+    assert!(refused.stderr.contains("--fault is for the sandbox only"), "{}", refused.all());
+    let wrong = spot.sandbox(&["--fault", "thottle=0.2", "list"]).expect(2);
+    assert!(wrong.stderr.contains("throttle"), "{}", wrong.all());
+    assert!(!spot.folder().join(".spot/sandbox/runs.jsonl").exists());
+    let run = spot.sandbox(&["--fault", "throttle=0.1", "--seed", "7", "list"]).expect(0);
+    assert!(run.stderr.contains("faults in force: throttle=0.1 --seed 7"), "{}", run.all());
+    let line: serde_json::Value = serde_json::from_str(&spot.read(".spot/sandbox/runs.jsonl")).unwrap();
+    assert_eq!((line["seed"].as_u64(), line["faults"]["throttle"].as_f64()), (Some(7), Some(0.1)));
+}
+
+#[test]
+fn more_instances_than_the_machine_holds_are_refused_before_any_starts() {
+    let spot = Spot::new();
+    let refused = spot.sandbox(&["--sandbox-hosts", "2", "create", "--count", "3", "--regions", "us-west-2"]);
+    assert_ne!(refused.code, 0, "{}", refused.all());
+    assert!(refused.stderr.contains("--sandbox-hosts"), "{}", refused.all());
+    assert_eq!(spot.instances(".spot/sandbox").len(), 0);
+}

@@ -6,6 +6,7 @@ mod interrupt;
 mod list_recipes;
 mod options;
 mod recipe;
+mod rehearsal;
 mod repl;
 mod sandbox;
 mod ssh;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::rehearsal::Rehearsal;
 use crate::error::{Error, Kind, Result};
 use crate::host::{Host, HostBuilder, Mode};
 use crate::sandbox::{self, Sandbox};
@@ -31,6 +32,9 @@ pub(super) struct Options {
     /// Work in the project's sandbox: a cloud on this machine, with a state of its own
     #[arg(long, env = "SPOT_SANDBOX", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue, global = true)]
     pub sandbox: bool,
+
+    #[command(flatten)]
+    pub rehearsal: Rehearsal,
 
     /// The AWS profile [default: as the AWS CLI]
     #[arg(long, value_name = "NAME", env = "SPOT_PROFILE", global = true)]
@@ -159,16 +163,31 @@ impl Options {
     /// The sandbox if it was asked for: the one that runs, otherwise one of this process's own.
     pub fn start_sandbox(&self, ui: &Arc<dyn Ui>) -> Result<Option<Sandbox>> {
         if !self.sandbox {
-            return Ok(None);
+            return match self.rehearsal.given() {
+                Some(option) => Err(Error::usage(format!("{option} is for the sandbox only"))
+                    .with_hint("spot --sandbox … works in the project's sandbox")),
+                None => Ok(None),
+            };
         }
         if self.endpoint_url.is_some() {
             return Err(Error::usage("--sandbox and --endpoint-url exclude each other"));
         }
         let project = self.project()?;
+        let faults = self.rehearsal.read()?;
         if let Some(running) = Sandbox::attach(&project)? {
-            return Ok(Some(running));
+            return match self.rehearsal.given() {
+                Some(option) => Err(Error::usage(format!(
+                    "{option}: the sandbox at {} runs already, with faults of its own",
+                    running.access().url
+                ))
+                .with_hint("spot sandbox stop ends it; spot sandbox start takes the same options")),
+                None => Ok(Some(running)),
+            };
         }
-        match Sandbox::start(&project) {
+        self.rehearsal.record(&faults, &sandbox::private_folder(&project)?, ui)?;
+        let options =
+            sandbox::Options { faults, limit: self.rehearsal.sandbox_hosts, ..sandbox::Options::default() };
+        match Sandbox::start_with(&project, options.clone()) {
             Err(error) if error.kind() == Kind::Locked && self.lock_timeout > 0 => {
                 let text = format!("waiting for another run to end: {}", error.message());
                 ui.emit(Event::message(Level::Warning, text));
@@ -176,8 +195,7 @@ impl Options {
             started => return started.map(Some),
         }
         let lock_wait = Duration::from_secs(self.lock_timeout);
-        let options = sandbox::Options { lock_wait, ..sandbox::Options::default() };
-        Sandbox::start_with(&project, options).map(Some)
+        Sandbox::start_with(&project, sandbox::Options { lock_wait, ..options }).map(Some)
     }
 
     /// The host that the options describe.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::{Failure, Host};
 use crate::cloud::plan::{Mode, Observer};
 use crate::cloud::{Cloud, Endpoint, Keys};
+use crate::control::Control;
 use crate::error::Error;
 use crate::native::{Context, Place, Planning};
 use crate::sandbox::Sandbox;
@@ -21,6 +22,7 @@ pub struct HostBuilder {
     user: Option<PathBuf>,
     endpoint: Endpoint,
     ssh_port: Option<u16>,
+    control: Option<Control>,
     ui: Option<Arc<dyn Ui>>,
     allowed: Vec<PathBuf>,
     lock_wait: Option<Duration>,
@@ -90,6 +92,7 @@ impl HostBuilder {
             region: self.endpoint.region,
         };
         self.ssh_port = Some(access.ssh_port);
+        self.control = Some(sandbox.control().clone());
         self.state = Some(access.state_folder.clone());
         self
     }
@@ -166,6 +169,7 @@ impl HostBuilder {
             config: self.config,
             endpoint: self.endpoint,
             ssh_port: self.ssh_port,
+            sandbox: self.control,
             allowed: self.allowed,
             lock_wait: self.lock_wait,
             user: self.user,

@@ -17,6 +17,7 @@ use super::runtime::{self, Runtime};
 use crate::cloud::plan::read_only;
 use crate::cloud::{Cloud, Endpoint, ImageCache, Settings as CloudSettings, ec2};
 use crate::config::{self, Config};
+use crate::control::Control;
 use crate::error::{Error, Result, nearest};
 use crate::script::{Argument, Check, Given, Library, Script};
 use crate::ssh::{ConfigFiles, Passphrases, Settings as SshSettings, Ssh, keys};
@@ -34,6 +35,8 @@ pub(crate) struct Place {
     pub state: PathBuf,
     pub endpoint: Endpoint,
     pub ssh_port: Option<u16>,
+    /// The control API of the sandbox, in one.
+    pub sandbox: Option<Control>,
     pub allowed: Vec<PathBuf>,
     pub lock_wait: Option<Duration>,
     pub user: Option<PathBuf>,
@@ -139,9 +142,14 @@ impl Context {
         &self.0.place.project
     }
 
+    /// The control API of the sandbox that the run works in, if it does.
+    pub fn sandbox(&self) -> Option<&Control> {
+        self.0.place.sandbox.as_ref()
+    }
+
     /// How spot has to be called to work on the same things, for hints.
     pub fn called(&self) -> &'static str {
-        if self.0.place.ssh_port.is_some() { "spot --sandbox" } else { "spot" }
+        if self.sandbox().is_some() { "spot --sandbox" } else { "spot" }
     }
 
     /// The region that the command line or the embedding program asked for.

@@ -18,6 +18,7 @@ mod recipe;
 mod record;
 mod removal;
 mod runtime;
+mod sandbox;
 mod shell;
 mod ssh;
 mod state;
@@ -47,6 +48,7 @@ pub(crate) fn namespaces() -> Vec<(&'static str, Shared<Module>)> {
         ("config", exported_module!(config::config).into()),
         ("fs", exported_module!(fs::fs).into()),
         ("sys", exported_module!(sys::sys).into()),
+        ("sandbox", exported_module!(sandbox::sandbox).into()),
     ]
 }
 

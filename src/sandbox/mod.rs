@@ -13,6 +13,7 @@
 pub mod ec2;
 pub mod faults;
 pub mod hosts;
+mod limit;
 mod published;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -47,6 +48,8 @@ pub struct Options {
     pub port: u16,
     /// The port on which all its hosts answer SSH; 0 for any that is free.
     pub ssh_port: u16,
+    /// How many instances may live at once; none for as many as the memory of this machine holds.
+    pub limit: Option<u32>,
     /// Whether other processes may use it while it runs, see [`Sandbox::attach`].
     pub shared: bool,
 }
@@ -66,6 +69,7 @@ impl Default for Options {
             lock_wait: Duration::ZERO,
             port: 0,
             ssh_port: 0,
+            limit: None,
             shared: false,
         }
     }
@@ -269,6 +273,7 @@ fn serve(
             faults: options.faults,
             record: options.record_calls,
             port: options.port,
+            limit: options.limit.unwrap_or_else(limit::of_machine),
             ..ec2::Options::new(folder)
         };
         match open(settings, machines, options.lock_wait).await {
@@ -370,6 +375,22 @@ impl Machines for Fleet {
 
 fn failed(doing: &str, error: std::io::Error) -> Error {
     Error::internal(format!("the sandbox could not {doing}")).with_source(error)
+}
+
+/// Removes everything of a project's sandbox: its instances, their files, and the state of its runs. One
+/// that is not there is no error.
+///
+/// # Errors
+/// [`Locked`](crate::Kind::Locked) when somebody works in it; [`Internal`](crate::Kind::Internal) when
+/// something cannot be deleted.
+pub fn remove(project: &Path) -> Result<()> {
+    let project = project.canonicalize().map_err(|error| failed("find the project's folder", error))?;
+    let folder = project.join(FOLDER);
+    if !folder.exists() {
+        return Ok(());
+    }
+    let _lock = ec2::lock(&folder)?;
+    hosts::delete(&folder).map_err(|error| failed(&format!("delete {}", folder.display()), error))
 }
 
 /// The project's `.spot/sandbox/`, for its owner only; made if it is not there.

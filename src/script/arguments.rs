@@ -11,13 +11,15 @@ use rhai::{Dynamic, Map};
 use crate::error::{Error, Result, nearest};
 
 /// Flags of every command, by their long names: the command line takes them before a recipe sees them.
-pub const RESERVED: [&str; 18] = [
+pub const RESERVED: [&str; 22] = [
     "allow",
     "answer",
     "color",
     "config",
     "dry-run",
     "endpoint-url",
+    "fault",
+    "faults",
     "help",
     "json",
     "lock-timeout",
@@ -27,6 +29,8 @@ pub const RESERVED: [&str; 18] = [
     "read-only",
     "region",
     "sandbox",
+    "sandbox-hosts",
+    "seed",
     "verbose",
     "version",
     "yes",

@@ -8,7 +8,6 @@ use serde_json::{Map, Value};
 
 use super::super::options::Options;
 use super::running;
-use crate::error::Result;
 use crate::host::Failure;
 use crate::sandbox::{Access, Sandbox};
 use crate::ui::{Event, Ui};

@@ -7,7 +7,6 @@ use clap::Args;
 
 use super::super::options::Options;
 use super::running;
-use crate::error::Result;
 use crate::host::Failure;
 use crate::ui::{Event, Level, Ui};
 

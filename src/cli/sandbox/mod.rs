@@ -1,7 +1,9 @@
 //! `spot sandbox …`: the project's sandbox as something that runs, for other commands and other tools.
 
+mod calls;
 mod env;
 mod interrupt;
+mod reset;
 mod start;
 mod status;
 mod stop;
@@ -27,8 +29,12 @@ pub(super) enum Command {
     Env(env::Env),
     /// Take a spot instance back, as AWS does
     Interrupt(interrupt::Interrupt),
+    /// Show the calls that its endpoint has answered
+    Calls(calls::Calls),
     /// End it; its instances and files stay
     Stop(stop::Stop),
+    /// Remove all its instances and files, and the state of this project in it
+    Reset(reset::Reset),
 }
 
 /// Runs a command and returns the exit code.
@@ -38,7 +44,9 @@ pub(super) fn run(options: &Options, ui: &Arc<dyn Ui>, command: &Command) -> Res
         Command::Status(command) => command.run(options, ui),
         Command::Env(command) => command.run(options, ui),
         Command::Interrupt(command) => command.run(options, ui),
+        Command::Calls(command) => command.run(options, ui),
         Command::Stop(command) => command.run(options, ui),
+        Command::Reset(command) => command.run(options, ui),
     }
 }
 

@@ -13,6 +13,7 @@ use super::super::options::Options;
 use super::env;
 use crate::error::{Error, Kind, Result};
 use crate::host::Failure;
+use crate::sandbox::faults::Faults;
 use crate::sandbox::{self, Sandbox};
 use crate::ui::{Event, Level, Ui};
 
@@ -28,6 +29,7 @@ Examples:
   spot sandbox start                            until Ctrl-C; `spot --sandbox …` elsewhere uses it
   eval \"$(spot sandbox start --detach)\"         in the background, and this shell's tools use it
   spot sandbox start --port 4566                at a place that others know
+  spot sandbox start --fault throttle=0.2       a fifth of the calls is throttled
   spot sandbox start --boot-time 30             hosts that need half a minute, as EC2's do
 
 Exit codes: 0 it ran (with --detach: runs); 2 the command line is wrong, or this machine cannot isolate
@@ -66,6 +68,8 @@ impl Start {
             .into());
         }
         if self.detach {
+            // What is wrong with them is said here rather than in a log.
+            options.rehearsal.read()?;
             return self.in_background(options, ui);
         }
         if self.background {
@@ -75,7 +79,10 @@ impl Start {
             })?;
         }
         let ends = Ends::watch()?;
-        let sandbox = Sandbox::start_with(&options.project()?, self.settings(options))?;
+        let project = options.project()?;
+        let faults = options.rehearsal.read()?;
+        options.rehearsal.record(&faults, &sandbox::private_folder(&project)?, ui)?;
+        let sandbox = Sandbox::start_with(&project, self.settings(options, faults))?;
         env::show(&sandbox, options, ui);
         let text = format!("the sandbox runs at {}; Ctrl-C ends it", sandbox.access().url);
         ui.emit(Event::message(Level::Success, text));
@@ -85,10 +92,12 @@ impl Start {
         Ok(0)
     }
 
-    fn settings(&self, options: &Options) -> sandbox::Options {
+    fn settings(&self, options: &Options, faults: Faults) -> sandbox::Options {
         let usual = sandbox::Options::default();
         sandbox::Options {
             boot_time: self.boot_time.unwrap_or(usual.boot_time),
+            faults,
+            limit: options.rehearsal.sandbox_hosts,
             record_calls: true,
             lock_wait: Duration::from_secs(options.lock_timeout),
             port: self.port.unwrap_or(usual.port),

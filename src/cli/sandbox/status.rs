@@ -6,7 +6,6 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::super::options::Options;
-use crate::error::Result;
 use crate::host::Failure;
 use crate::sandbox::Sandbox;
 use crate::ui::{Cell, Column, Event, Level, Table, Ui};

@@ -1,7 +1,7 @@
 //! The calls that were made, for tests and benchmarks to read.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use serde::Serialize;
@@ -46,7 +46,18 @@ impl CallLog {
 pub(super) struct Calls {
     start: Instant,
     /// None unless calls are to be recorded.
-    all: Option<Mutex<Vec<RecordedCall>>>,
+    all: Option<Mutex<Recorded>>,
+}
+
+/// No more than so many calls are kept: an endpoint may run for days.
+const KEPT: usize = 100_000;
+
+/// The latest calls.
+#[derive(Debug, Default)]
+struct Recorded {
+    /// How many there were before those that are kept.
+    forgotten: usize,
+    kept: VecDeque<RecordedCall>,
 }
 
 impl Calls {
@@ -63,19 +74,34 @@ impl Calls {
     /// Writes a call down, if calls are recorded.
     pub fn add(&self, call: impl FnOnce() -> RecordedCall) {
         if let Some(all) = &self.all {
-            all.lock().unwrap_or_else(PoisonError::into_inner).push(call());
+            let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+            if all.kept.len() == KEPT {
+                all.kept.pop_front();
+                all.forgotten += 1;
+            }
+            all.kept.push_back(call());
         }
     }
 
     /// How many have been written down.
     pub fn count(&self) -> usize {
-        self.all.as_ref().map_or(0, |all| all.lock().unwrap_or_else(PoisonError::into_inner).len())
+        self.recorded().map_or(0, |all| all.forgotten + all.kept.len())
     }
 
-    /// What has been written down.
+    /// What has been written down: the latest 100,000.
     pub fn all(&self) -> Vec<RecordedCall> {
-        let all = self.all.as_ref();
-        all.map(|all| all.lock().unwrap_or_else(PoisonError::into_inner).clone()).unwrap_or_default()
+        self.since(0).into_iter().map(|(_, call)| call).collect()
+    }
+
+    /// What has been written down from the call of this number on, each with its number, from 0.
+    pub fn since(&self, number: usize) -> Vec<(usize, RecordedCall)> {
+        let Some(all) = self.recorded() else { return Vec::new() };
+        let calls = all.kept.iter().cloned().enumerate().map(|(index, call)| (all.forgotten + index, call));
+        calls.skip(number.saturating_sub(all.forgotten)).collect()
+    }
+
+    fn recorded(&self) -> Option<MutexGuard<'_, Recorded>> {
+        self.all.as_ref().map(|all| all.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

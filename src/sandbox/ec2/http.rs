@@ -181,15 +181,14 @@ impl Connections {
         let path = request.uri().path().to_owned();
         match (request.method().clone(), path.as_str()) {
             (Method::GET, "/_sandbox/calls") => {
-                let lines: Vec<String> = self
-                    .service
-                    .calls()
-                    .all()
-                    .iter()
-                    .filter_map(|call| serde_json::to_string(call).ok())
-                    .map(|line| line + "\n")
-                    .collect();
-                Response::json(200, lines.concat())
+                let from = request.uri().query().and_then(|query| query.strip_prefix("from=")?.parse().ok());
+                let numbered = self.service.calls().since(from.unwrap_or(0)).into_iter();
+                let lines = numbered.filter_map(|(number, call)| {
+                    let mut line = serde_json::to_value(call).ok()?;
+                    line["number"] = number.into();
+                    Some(format!("{line}\n"))
+                });
+                Response::json(200, lines.collect::<String>())
             }
             (Method::GET, "/_sandbox/status") => Response::json(200, self.service.status().await.to_string()),
             (Method::POST, "/_sandbox/interrupt" | "/_sandbox/hold" | "/_sandbox/release") => {

@@ -153,6 +153,23 @@ pub(super) fn over_quota(faults: &Faults, place: &Place, kind: &InstanceType, li
     }
 }
 
+/// How many more instances the sandbox itself holds, in all regions: each living one has an address.
+pub(super) fn within_limit(call: &Call<'_>) -> u32 {
+    call.limit.saturating_sub(u32::try_from(call.addresses.len()).unwrap_or(u32::MAX))
+}
+
+/// The refusal of a launch that the sandbox's own limit does not allow, in the words of EC2's quota.
+pub(super) fn over_limit(call: &Call<'_>, wanted: u32) -> Fault {
+    let message = format!(
+        "You have requested more instances ({wanted}) than your current limit of {} allows for: this is the \
+         limit of the sandbox, of which {} are left, derived from the memory of this machine. --sandbox-hosts \
+         or SPOT_SANDBOX_HOSTS sets another.",
+        call.limit,
+        within_limit(call)
+    );
+    Fault::new("InstanceLimitExceeded", message)
+}
+
 /// The refusal that the faults ask for: of a whole call if there is no pool, else of a launch in it.
 pub(super) fn refusal(call: &Call<'_>, pool: Option<(&str, &InstanceType, Lifecycle)>) -> Result<(), Fault> {
     let action = call.params.text("Action").unwrap_or_default();

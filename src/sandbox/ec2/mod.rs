@@ -36,6 +36,7 @@ pub use super::faults::{
 };
 use crate::error::Result;
 pub use calls::{CallLog, RecordedCall};
+pub(super) use store::lock;
 
 mod actions;
 mod authorization;
@@ -159,6 +160,8 @@ pub struct Options {
     pub record: bool,
     /// The port of 127.0.0.1 on which it listens; 0 for any that is free.
     pub port: u16,
+    /// How many instances may live at once.
+    pub limit: u32,
 }
 
 impl Options {
@@ -173,6 +176,7 @@ impl Options {
             shutting_down: transition,
             record: false,
             port: 0,
+            limit: u32::MAX,
         }
     }
 }

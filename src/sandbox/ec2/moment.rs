@@ -32,6 +32,11 @@ impl Moment {
         self.0 / 1000
     }
 
+    /// `2026-11-23 20:34:50`, in UTC.
+    pub fn plain(self) -> String {
+        self.to_string().chars().take(19).map(|letter| if letter == 'T' { ' ' } else { letter }).collect()
+    }
+
     /// The system time; 1970 for a number that no clock can show.
     pub fn time(self) -> SystemTime {
         UNIX_EPOCH.checked_add(Duration::from_millis(self.0)).unwrap_or(UNIX_EPOCH)

@@ -322,6 +322,7 @@ impl Service {
             region: cloud.regions.entry(place.name.to_owned()).or_insert_with(|| Region::new(place)),
             addresses: &mut cloud.addresses,
             faults: &self.options.faults,
+            limit: self.options.limit,
             now,
             effects: Vec::new(),
         };

@@ -24,26 +24,12 @@ pub(super) struct Store {
 impl Store {
     /// Makes the folder if need be, locks it and loads the cloud; a new folder has an empty one.
     pub fn open(folder: &Path) -> Result<(Store, Cloud)> {
-        let failed = |doing: &str, error: std::io::Error| {
-            Error::state(format!("cannot {doing} the sandbox folder {}", folder.display())).with_source(error)
-        };
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(folder)
-            .map_err(|error| failed("create", error))?;
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(folder.join("cloud.lock"))
-            .map_err(|error| failed("lock", error))?;
-        take(&lock).map_err(|error| match error {
-            TryLockError::WouldBlock => in_use(folder),
-            TryLockError::Error(error) => failed("lock", error),
-        })?;
-        let store = Store { folder: folder.to_owned(), _lock: lock };
+            .map_err(|error| failed(folder, "create", error))?;
+        let store = Store { folder: folder.to_owned(), _lock: lock(folder)? };
         let cloud = store.load()?;
         Ok((store, cloud))
     }
@@ -88,6 +74,29 @@ impl Store {
         file.persist(&path).map_err(|error| failed(error.error))?;
         Ok(())
     }
+}
+
+/// Holds the folder of a cloud against other processes as long as the file is open.
+///
+/// # Errors
+/// A locked error if another process holds it, a state error if the folder cannot be used.
+pub(in super::super) fn lock(folder: &Path) -> Result<File> {
+    let lock = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(folder.join("cloud.lock"))
+        .map_err(|error| failed(folder, "lock", error))?;
+    match take(&lock) {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(in_use(folder)),
+        Err(TryLockError::Error(error)) => Err(failed(folder, "lock", error)),
+    }
+}
+
+fn failed(folder: &Path, doing: &str, error: std::io::Error) -> Error {
+    Error::state(format!("cannot {doing} the sandbox folder {}", folder.display())).with_source(error)
 }
 
 /// Takes a lock, also one that is just being given up.

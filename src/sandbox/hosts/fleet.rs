@@ -237,7 +237,7 @@ impl fmt::Debug for Hosts {
 }
 
 /// Deletes a folder that a host may have filled with folders nobody may enter.
-fn delete(folder: &Path) -> std::io::Result<()> {
+pub(in super::super) fn delete(folder: &Path) -> std::io::Result<()> {
     match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
             open_up(folder)?;

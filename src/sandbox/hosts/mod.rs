@@ -45,6 +45,7 @@ pub use faults::{
     CloudInitFaults, CommandFault, ConnectionFault, DiskFaults, Ending, HostFaults, LoginFault, Moment,
 };
 pub use fleet::Hosts;
+pub(super) use fleet::delete;
 pub use isolation::available;
 pub use spec::HostSpec;
 

@@ -139,6 +139,10 @@ impl Run<'_> {
                     return self.refuse(choice, fault, part);
                 }
             }
+            // A fleet takes what there is of a market; what the machine cannot hold is refused before it starts.
+            if count > f64::from(market::within_limit(call)) {
+                return self.refuse(choice, market::over_limit(call, count as u32), part);
+            }
             match self.launch(call, choice, count as u32) {
                 Ok((ids, kind)) => {
                     let came = ids.len() as f64;

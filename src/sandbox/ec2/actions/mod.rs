@@ -96,6 +96,8 @@ pub(super) struct Call<'a> {
     pub faults: &'a Faults,
     /// How often each of the refusals among them has been used.
     pub refused: &'a [AtomicU32],
+    /// How many instances may live at once, in all regions.
+    pub limit: u32,
     /// When.
     pub now: Moment,
     /// What is to be done to the machines once the change is stored.
@@ -139,8 +141,9 @@ impl Call<'_> {
     /// `MaxResults` and `NextToken`, which do not go with a list of ids.
     fn page(&self, id_parameter: &str) -> Result<Page, Fault> {
         if self.params.has("MaxResults") && self.params.has(id_parameter) {
-            let message =
-                format!("The parameter {id_parameter} cannot be used with the parameter maxResults");
+            // EC2 calls this one as its answers do.
+            let name = if id_parameter == "InstanceId" { "instancesSet" } else { id_parameter };
+            let message = format!("The parameter {name} cannot be used with the parameter maxResults");
             return Err(Fault::combination(message));
         }
         Page::parse(self.params, 5..=1000)

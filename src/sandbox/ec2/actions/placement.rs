@@ -115,7 +115,11 @@ fn with_capacity(
     if quota < request.least {
         return Err(market::over_quota(call.faults, call.place, kind, lifecycle));
     }
-    let most = request.most.min(quota);
+    let free = market::within_limit(call);
+    if free < request.least {
+        return Err(market::over_limit(call, request.least));
+    }
+    let most = request.most.min(quota).min(free);
     let with_room = offered.into_iter().map(|subnet| {
         let room = market::room(call.faults, call.region, &subnet.zone, kind, lifecycle, call.now).min(most);
         (subnet, room)
