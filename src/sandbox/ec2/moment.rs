@@ -11,11 +11,6 @@ use serde::{Deserialize, Serialize};
 pub(super) struct Moment(u64);
 
 impl Moment {
-    /// The present, by the system clock.
-    pub fn now() -> Self {
-        Self::from_time(SystemTime::now())
-    }
-
     /// The moment of a system time; 1970 for anything earlier.
     pub fn from_time(time: SystemTime) -> Self {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
