@@ -182,3 +182,27 @@ fn short_forms_are_refused_with_an_example() {
     let error = Faults::default().add_short("throttle=2").unwrap_err();
     assert_eq!(error.hint(), Some("for example throttle=0.2"));
 }
+
+#[test]
+fn the_example_of_the_documentation_is_a_file() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/sandbox.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let examples: Vec<_> =
+        text.split("```toml\n").skip(1).map(|part| part.split("```").next().unwrap()).collect();
+    let faults = Faults::parse_toml("faults.toml", examples[0]).unwrap();
+    assert_eq!((faults.seed, faults.hosts.len(), faults.latency.len()), (Some(7), 1, 2));
+    let shown: Vec<_> = text
+        .split("## Faults")
+        .nth(1)
+        .unwrap()
+        .split('`')
+        .filter(|code| {
+            let name = code.split(['=', ':']).next().unwrap_or_default();
+            code.contains('=') && !code.contains(' ') && !name.contains('_') && name.len() > 2
+        })
+        .collect();
+    assert!(shown.len() > 15, "{shown:?}");
+    for form in shown {
+        Faults::default().add_short(form).unwrap();
+    }
+}
