@@ -13,6 +13,9 @@ use crate::sandbox::faults::dice::{Lot, Occurrences};
 use crate::sandbox::faults::schedule::in_force;
 use crate::sandbox::faults::{Bucket, Faults, Refusal, Window};
 
+/// Which bucket: its number among the faults, the action (empty for a shared one) and the region.
+type BucketKey = (usize, String, String);
+
 /// Faults since they came into force. It dereferences to what they are.
 #[derive(Debug)]
 pub(super) struct Force {
@@ -22,7 +25,7 @@ pub(super) struct Force {
     /// How often each of the refusals has been used.
     refused: Vec<AtomicU32>,
     /// What is left in each bucket that was touched, and since when.
-    buckets: Mutex<HashMap<(usize, String, String), (f64, Instant)>>,
+    buckets: Mutex<HashMap<BucketKey, (f64, Instant)>>,
 }
 
 impl Deref for Force {
