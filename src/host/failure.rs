@@ -64,6 +64,14 @@ impl Failure {
         self.error.clone().with_code(RESOURCES_REMAIN).exit_code()
     }
 
+    /// The failure in one line, with its code.
+    pub fn summary(&self) -> String {
+        match self.error.code() {
+            Some(code) => format!("{code}: {}", self.error.message()),
+            None => self.error.message().to_owned(),
+        }
+    }
+
     /// The failure as the terminal shows it.
     pub fn shown(&self) -> ui::Failure {
         let mut shown = ui::Failure::new(&self.error, self.source.clone(), self.calls.clone());

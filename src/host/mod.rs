@@ -131,6 +131,7 @@ impl Host {
             spot_version: env!("CARGO_PKG_VERSION").to_owned(),
         });
         self.context.planning().begin();
+        self.context.begin_entry(&script.name, &script.origin.to_string(), given.shown());
         let mut result = self.execute(&script, given, false).map(|(value, _)| value);
         if self.context.is_plan() {
             result = self.end_plan(result);
@@ -145,10 +146,12 @@ impl Host {
             failure.show(&self.context);
             self.report_remaining(failure);
         }
+        let exit_code = result.as_ref().map_or_else(Failure::exit_code, |_| 0);
+        self.context.end_entry(seconds, exit_code, result.as_ref().err().map(Failure::summary));
         self.context.emit(Event::RunEnded {
             recipe: script.name.clone(),
             ok: result.is_ok(),
-            exit_code: result.as_ref().map_or_else(Failure::exit_code, |_| 0),
+            exit_code,
             seconds,
             timeline: timeline.clone(),
         });

@@ -1,5 +1,7 @@
 //! Lines typed one after the other: the REPL's half that knows the engine.
 
+use std::time::Instant;
+
 use rhai::{AST, Dynamic, EvalAltResult, LexError, ParseError, ParseErrorType, Scope};
 
 use super::{Failure, Host};
@@ -53,6 +55,8 @@ impl<'host> Session<'host> {
         self.lines += 1;
         ast.set_source(origin.clone());
         let whole = self.functions.merge(&ast);
+        let started = Instant::now();
+        context.begin_entry("repl", &origin, vec![text.trim().to_owned()]);
         let before = context.enter("repl", Given::default(), false);
         let depth = self.scope.len();
         let scope = &mut self.scope;
@@ -60,18 +64,22 @@ impl<'host> Session<'host> {
         context.leave(before);
         let settled = context.settle();
         self.host.forget_interrupt();
-        match result? {
-            Ok(value) => {
+        let result = match result {
+            Ok(Ok(value)) => {
                 self.functions = self.functions.merge(&ast.clone_functions_only());
-                settled?;
-                Ok(Submission::Value(value))
+                settled.map(|()| Submission::Value(value)).map_err(Failure::from)
             }
-            Err(error) => {
+            Ok(Err(error)) => {
                 // Variables of a line that failed half-way would surprise.
                 self.scope.rewind(depth);
                 Err(Failure::of(context, &origin, &error))
             }
-        }
+            Err(error) => Err(error.into()),
+        };
+        let exit_code = result.as_ref().map_or_else(Failure::exit_code, |_| 0);
+        let reason = result.as_ref().err().map(Failure::summary);
+        context.end_entry(started.elapsed().as_secs_f64(), exit_code, reason);
+        result
     }
 
     /// Names and values of the variables, oldest first.

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use rhai::{AST, Engine, Map, NativeCallContext, ParseError};
 
+use super::past::Entry;
 use super::planning::Planning;
 use super::runtime::{self, Runtime};
 use crate::cloud::plan::read_only;
@@ -78,6 +79,8 @@ struct Inner {
     ui: Arc<dyn Ui>,
     store: Store,
     writer: Mutex<Option<Writer>>,
+    /// What the project's history says of this run.
+    entry: Entry,
     config: Mutex<Option<Arc<Config>>>,
     cloud: Mutex<Option<Arc<dyn Cloud>>>,
     ssh: Mutex<Option<Ssh>>,
@@ -109,6 +112,7 @@ impl Context {
             runtime: Runtime::default(),
             ui,
             writer: Mutex::default(),
+            entry: Entry::default(),
             config: Mutex::default(),
             cloud,
             ssh: Mutex::default(),
@@ -385,13 +389,31 @@ impl Context {
         let interrupted = || self.0.runtime.is_interrupted();
         let writer = self.0.store.writer_unless(&command, wait, &tell, &interrupted)?;
         *lock(&self.0.writer) = Some(writer.clone());
+        if let Err(error) = self.0.entry.taken(&self.0.store, &writer) {
+            self.message(Level::Warning, format!("the history lacks this run: {}", error.message()));
+        }
         Ok(writer)
     }
 
     /// Gives up the right to change the state until the next change; returns whether it was held.
     pub fn release_writer(&self) -> bool {
         let writer = lock(&self.0.writer).take();
+        if let Some(writer) = &writer {
+            self.0.entry.given_back(writer);
+        }
         writer.is_some()
+    }
+
+    /// Says what is about to run, for the history; it is written down when it first changes something.
+    pub fn begin_entry(&self, recipe: &str, origin: &str, arguments: Vec<String>) {
+        self.0.entry.expect(recipe, origin, arguments);
+    }
+
+    /// Writes down how the run ended, if it is in the history.
+    pub fn end_entry(&self, seconds: f64, exit_code: u8, error: Option<String>) {
+        if let Err(error) = self.0.entry.end(&self.0.store, seconds, exit_code, error) {
+            self.message(Level::Warning, format!("the history lacks the end of this run: {}", error.message()));
+        }
     }
 
     /// Refuses to act while only a recipe's declaration is wanted.
@@ -592,6 +614,9 @@ impl Context {
         // Taken in statements of their own: a guard in the head of a `match` lives as long as that.
         let ssh = lock(&self.0.ssh).take();
         let writer = lock(&self.0.writer).take();
+        if let Some(writer) = &writer {
+            self.0.entry.given_back(writer);
+        }
         let hung_up = ssh.map_or(Ok(()), |ssh| {
             self.0.runtime.finish(async move {
                 ssh.close().await;

@@ -12,6 +12,7 @@ mod interruption;
 mod market;
 mod network;
 mod options;
+mod past;
 mod planning;
 mod prelude;
 mod recipe;

@@ -36,6 +36,16 @@ pub const RESERVED: [&str; 22] = [
     "yes",
 ];
 
+/// Stands for what must not be seen.
+const MASK: &str = "***";
+/// A flag with one of these in its name takes a secret.
+const SECRETS: [&str; 6] = ["secret", "token", "password", "passphrase", "credential", "api-key"];
+
+fn names_a_secret(name: &str) -> bool {
+    let name = name.to_lowercase().replace('_', "-");
+    SECRETS.iter().any(|word| name.contains(word))
+}
+
 /// One declared argument of a recipe.
 #[derive(Debug, Clone)]
 pub struct Argument {
@@ -78,6 +88,28 @@ impl Given {
     pub fn first(&self) -> String {
         let value = self.values.keys().next().map(ToString::to_string);
         self.words.first().cloned().or(value).unwrap_or_default()
+    }
+
+    /// The words that would give the same, for people to read later: without the values of flags that
+    /// are named like secrets.
+    pub fn shown(&self) -> Vec<String> {
+        let mut shown = Vec::with_capacity(self.words.len() + 2 * self.values.len());
+        let mut secret = false;
+        for word in &self.words {
+            let flag = word.strip_prefix("--").map(|flag| flag.split_once('='));
+            shown.push(match flag {
+                // A flag after a secret one: that was a switch.
+                Some(Some((name, _))) if names_a_secret(name) => format!("--{name}={MASK}"),
+                None if secret => MASK.to_owned(),
+                _ => word.clone(),
+            });
+            secret = flag.is_some_and(|inline| inline.is_none()) && names_a_secret(word);
+        }
+        for (name, value) in &self.values {
+            let value = if names_a_secret(name) { MASK.to_owned() } else { value.to_string() };
+            shown.extend([format!("--{}", name.replace('_', "-")), value]);
+        }
+        shown
     }
 
     /// The values of a recipe's arguments: what was given, otherwise the defaults.
@@ -395,6 +427,16 @@ mod tests {
         let mut words = argument("config", Dynamic::from_array(vec![]));
         words.positional = true;
         assert!(words.check_name().is_ok());
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let shown = |line: &str| Given::words(line.split(' ')).shown().join(" ");
+        assert_eq!(shown("i-1 --api-token abc --count 3"), "i-1 --api-token *** --count 3");
+        assert_eq!(shown("--Password=abc --force x"), "--Password=*** --force x");
+        assert_eq!(shown("--token --force x"), "--token --force x");
+        let values = [("api_key".into(), "abc".into()), ("count".into(), 3_i64.into())].into_iter().collect();
+        assert_eq!(Given::values(values).shown(), ["--api-key", "***", "--count", "3"]);
     }
 
     #[test]

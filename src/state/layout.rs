@@ -45,6 +45,10 @@ impl Layout {
         self.folder().join("lock")
     }
 
+    pub(super) fn history(&self) -> PathBuf {
+        self.folder().join("history.jsonl")
+    }
+
     pub(super) fn backups(&self) -> PathBuf {
         self.folder().join("backups")
     }

@@ -11,6 +11,7 @@
 //! | `load` | a consistent snapshot off the disk, without a lock |
 //! | `compact`, `backup`, `salvage` | folding the journal into `instances.json`; old versions; going on after damage |
 //! | `lock` | one writer at a time, and who it is |
+//! | `history` | the runs that changed something |
 //! | `layout`, `disk`, `fields` | where the files are; the operations on them; typed fields out of JSON |
 //!
 //! The files of a project:
@@ -20,6 +21,7 @@
 //! .spot/                      (0700, ignored by git)
 //!   journal.jsonl             changes since instances.json was written, one per line
 //!   lock                      who writes at present
+//!   history.jsonl             who ran what, what it changed, how it ended
 //!   backups/                  the last ten versions of instances.json
 //! ```
 //!
@@ -37,6 +39,7 @@ mod durability;
 #[cfg(test)]
 mod faulty;
 mod fields;
+mod history;
 mod instance;
 mod intent;
 mod journal;
@@ -51,6 +54,7 @@ mod store;
 mod writer;
 
 pub use document::Document;
+pub use history::{Began, Changes, Ended, History, Past};
 pub use instance::Instance;
 pub use intent::{Intent, IntentId, OpenIntent, Outcome};
 pub use lock::Holder;
