@@ -460,3 +460,31 @@ fn markets_are_mixed_and_on_demand_works_through_fleets() {
     assert!(spot.instances(".spot/sandbox").iter().all(|it| it["market"] == "on-demand"));
     spot.sandbox(&["destroy", "--yes"]).expect(0);
 }
+
+#[test]
+fn the_history_tells_of_every_run_that_changed_something_and_of_no_secret() {
+    let spot = Spot::new();
+    spot.write(
+        "recipes/note.rhai",
+        "let opt = args(#{ api_token: \"\", key: \"k\" }); state::set(opt.key, 1);",
+    );
+    spot.write("recipes/look.rhai", "print(state::instances().len());");
+    spot.write("recipes/fails.rhai", "state::set(\"a\", 2); throw \"no\";");
+    spot.run(&["note", "--api-token", "hunter2", "--key", "a"]).expect(0);
+    spot.run(&["look"]).expect(0);
+    spot.run(&["fails"]).expect(1);
+    let shown = spot.run(&["history", "--json"]).expect(0);
+    assert!(!shown.stdout.contains("hunter2"), "{}", shown.all());
+    let line: serde_json::Value = serde_json::from_str(shown.stdout.trim()).unwrap();
+    let runs = line["value"].as_array().unwrap();
+    assert_eq!(runs.len(), 2, "{}", shown.all());
+    assert_eq!((&runs[0]["recipe"], &runs[0]["exit_code"]), (&"note".into(), &0.into()));
+    assert_eq!(runs[0]["arguments"], serde_json::json!(["--api-token", "***", "--key", "a"]));
+    assert_eq!(runs[0]["changes"]["values"], serde_json::json!(["a"]));
+    assert_eq!((&runs[1]["recipe"], &runs[1]["exit_code"]), (&"fails".into(), &1.into()));
+    assert!(!spot.read(".spot/history.jsonl").contains("hunter2"));
+    let id = runs[1]["run"].as_str().unwrap();
+    let details = spot.run(&["history", id]).expect(0).stdout;
+    assert!(details.contains("fails") && details.contains("exit code"), "{details}");
+    spot.run(&["history", "zzzz"]).expect(2);
+}

@@ -1,6 +1,7 @@
 //! The command line: one file per command.
 
 mod eject;
+mod history;
 mod init;
 mod interrupt;
 mod list_recipes;
@@ -99,6 +100,8 @@ enum Command {
     },
     /// Show all recipes and where each comes from
     ListRecipes,
+    /// Show the runs that changed something: who, what, how it ended
+    History(history::History),
     /// Run the project's sandbox for other commands and tools, and look after it
     Sandbox {
         #[command(subcommand)]
@@ -161,6 +164,7 @@ fn run(cli: &Cli, words: &[String], ui: &Arc<dyn Ui>) -> Result<u8, Failure> {
         Command::Init { folder } => init::run(&cli.options, ui, folder),
         Command::Eject { name, module, force } => eject::run(&cli.options, ui, name, *module, *force),
         Command::ListRecipes => list_recipes::run(&cli.options, ui),
+        Command::History(history) => history.run(&cli.options, ui),
         Command::Sandbox { command } => sandbox::run(&cli.options, ui, command),
     }
 }

@@ -143,6 +143,12 @@ impl Options {
         }
     }
 
+    /// The folder of the state that is worked on: the project's, or that of its sandbox.
+    pub fn state_folder(&self) -> Result<PathBuf> {
+        let project = self.project()?;
+        Ok(if self.sandbox { project.join(sandbox::FOLDER) } else { project })
+    }
+
     /// The project of the current folder.
     pub fn project_here() -> Result<PathBuf> {
         let current = std::env::current_dir()

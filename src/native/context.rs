@@ -412,7 +412,10 @@ impl Context {
     /// Writes down how the run ended, if it is in the history.
     pub fn end_entry(&self, seconds: f64, exit_code: u8, error: Option<String>) {
         if let Err(error) = self.0.entry.end(&self.0.store, seconds, exit_code, error) {
-            self.message(Level::Warning, format!("the history lacks the end of this run: {}", error.message()));
+            self.message(
+                Level::Warning,
+                format!("the history lacks the end of this run: {}", error.message()),
+            );
         }
     }
 

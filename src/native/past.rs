@@ -67,7 +67,13 @@ impl Entry {
     ///
     /// # Errors
     /// The history cannot be written.
-    pub fn end(&self, store: &Store, seconds: f64, exit_code: u8, error: Option<String>) -> Result<(), Error> {
+    pub fn end(
+        &self,
+        store: &Store,
+        seconds: f64,
+        exit_code: u8,
+        error: Option<String>,
+    ) -> Result<(), Error> {
         let stage = std::mem::take(&mut *self.stage());
         let Some(began) = stage.began else { return Ok(()) };
         store.end_run(&began.end(seconds, exit_code, error, stage.changes))

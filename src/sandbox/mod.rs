@@ -64,7 +64,7 @@ pub struct Options {
 /// How often a sandbox that another process has open is tried again.
 const INTERVAL: Duration = Duration::from_millis(50);
 /// Where a project's sandbox keeps everything.
-const FOLDER: &str = ".spot/sandbox";
+pub const FOLDER: &str = ".spot/sandbox";
 
 impl Default for Options {
     fn default() -> Self {

@@ -146,7 +146,8 @@ impl Changes {
         };
         changes.networks_added = absent_in(after, before);
         changes.networks_removed = absent_in(before, after);
-        let names = before.values().keys().chain(after.values().keys().filter(|key| before.value(key).is_none()));
+        let names =
+            before.values().keys().chain(after.values().keys().filter(|key| before.value(key).is_none()));
         changes.values = names.filter(|key| before.value(key) != after.value(key)).cloned().collect();
         changes
     }
@@ -304,7 +305,10 @@ mod tests {
         assert_eq!(changes.added, ["i-4"]);
         assert_eq!(changes.removed, ["i-1"]);
         assert_eq!(changes.changed, ["i-3"]);
-        assert_eq!((changes.networks_added, changes.networks_removed), (texts(&["r/vpc-2"]), texts(&["r/vpc-1"])));
+        assert_eq!(
+            (changes.networks_added, changes.networks_removed),
+            (texts(&["r/vpc-2"]), texts(&["r/vpc-1"]))
+        );
         assert!(Changes::between(&before, &before).is_empty());
     }
 
