@@ -59,6 +59,11 @@ pub struct Options {
     pub limit: Option<u32>,
     /// Whether other processes may use it while it runs, see [`Sandbox::attach`].
     pub shared: bool,
+    /// Whether requests must be signed with the secret of [`Access`]; otherwise any signature will do.
+    pub check_signatures: bool,
+    /// How long a resource that was just made is not yet seen, see
+    /// [`ec2::Options::consistency_delay`].
+    pub consistency_delay: Duration,
 }
 
 /// How often a sandbox that another process has open is tried again.
@@ -79,6 +84,8 @@ impl Default for Options {
             ssh_port: 0,
             limit: None,
             shared: false,
+            check_signatures: false,
+            consistency_delay: Duration::ZERO,
         }
     }
 }
@@ -90,7 +97,7 @@ pub struct Access {
     pub url: String,
     /// An access key that it accepts.
     pub access_key: String,
-    /// The secret of that key; the endpoint believes any signature.
+    /// The secret of that key; unless [`Options::check_signatures`] is set, any signature will do.
     pub secret_key: String,
     /// A region that it has.
     pub region: String,
@@ -324,6 +331,8 @@ fn serve(
             clock: options.clock,
             port: options.port,
             limit: options.limit.unwrap_or_else(limit::of_machine),
+            check_signatures: options.check_signatures,
+            consistency_delay: options.consistency_delay,
             ..ec2::Options::new(folder)
         };
         match open(settings, machines, options.lock_wait).await {
@@ -414,6 +423,14 @@ impl Machines for Fleet {
                 self.hosts.tell(id, "spot/termination-time", Some(&time(at))).await?;
                 self.hosts.tell(id, "spot/instance-action", Some(&text)).await
             }
+        }
+    }
+
+    async fn stop(&self, id: &str) -> Result<()> {
+        match self.hosts.halt(id).await {
+            // Not booted in this process: it does not run.
+            Err(error) if error.kind() == Kind::Usage => Ok(()),
+            result => result,
         }
     }
 

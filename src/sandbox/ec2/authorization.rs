@@ -2,16 +2,24 @@
 
 use super::fault::Fault;
 
-/// The credential scope of a signed request.
+/// Who signed a request, for what, and the signature.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Scope {
+    /// The access key.
+    pub key: String,
+    /// The day of the signature: `20261123`.
+    pub date: String,
     /// The region that the caller signed for.
     pub region: String,
     /// The service that the caller signed for: `ec2` or `sts`.
     pub service: String,
+    /// The headers that are signed, in lower case.
+    pub headers: Vec<String>,
+    /// Hexadecimal digits.
+    pub signature: String,
 }
 
-/// Reads the header; the signature itself is not verified, since any key will do here.
+/// Reads the header; whether the signature is right is for `signature` to say.
 pub(super) fn scope(header: Option<&str>) -> Result<Scope, Fault> {
     header.and_then(parse).ok_or_else(Fault::unauthenticated)
 }
@@ -26,7 +34,7 @@ fn parse(header: &str) -> Option<Scope> {
     if signature.len() != 64 || !signature.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }
-    field("SignedHeaders")?;
+    let headers = field("SignedHeaders")?.split(';').map(str::to_ascii_lowercase).collect();
     // The access key comes first and may itself contain slashes: read from the end.
     let mut parts = field("Credential")?.rsplitn(5, '/');
     let terminator = parts.next()?;
@@ -35,7 +43,14 @@ fn parse(header: &str) -> Option<Scope> {
     let date = parts.next()?;
     let key = parts.next()?;
     let dated = date.len() == 8 && date.bytes().all(|byte| byte.is_ascii_digit());
-    (terminator == "aws4_request" && dated && !key.is_empty()).then_some(Scope { region, service })
+    (terminator == "aws4_request" && dated && !key.is_empty()).then(|| Scope {
+        key: key.to_owned(),
+        date: date.to_owned(),
+        region,
+        service,
+        headers,
+        signature: signature.to_owned(),
+    })
 }
 
 #[cfg(test)]

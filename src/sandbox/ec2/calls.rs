@@ -14,7 +14,8 @@ use super::request::Params;
 pub struct RecordedCall {
     /// The id of the request, as its answer tells it.
     pub id: String,
-    /// `ec2`, `sts`, `ssm`, `servicequotas`, `iam` or `pricing`.
+    /// `ec2`, `sts`, `ssm`, `secretsmanager`, `monitoring` (CloudWatch), `s3`, `servicequotas`, `iam` or
+    /// `pricing`.
     pub service: String,
     /// `RunInstances`.
     pub action: String,
@@ -125,10 +126,18 @@ pub(super) fn of_query(params: &Params) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The members of a JSON document, lists numbered from 1 as in a query.
+/// Members of JSON requests that hold secrets.
+const SECRETS: &[&str] = &["Value", "SecretString", "SecretBinary"];
+
+/// The members of a JSON document, lists numbered from 1 as in a query, without what may be a secret.
 pub(super) fn of_json(value: &Value) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
     flatten(String::new(), value, &mut all);
+    for name in SECRETS {
+        if let Some(value) = all.get_mut(*name) {
+            *value = format!("<{} characters>", value.chars().count());
+        }
+    }
     all
 }
 
@@ -166,7 +175,8 @@ mod tests {
         assert_eq!(told["UserData"], "<8 characters>");
         assert_eq!(told["LaunchTemplateData.UserData"], "<3 characters>");
         assert_eq!((told["A.1"].as_str(), told.len()), ("b", 3));
-        let told = of_json(&serde_json::json!({ "Names": ["a"], "N": 3 }));
+        let told = of_json(&serde_json::json!({ "Names": ["a"], "N": 3, "SecretString": "hush" }));
         assert_eq!((told["Names.1"].as_str(), told["N"].as_str()), ("a", "3"));
+        assert_eq!(told["SecretString"], "<4 characters>");
     }
 }

@@ -29,6 +29,8 @@ pub(super) enum Step {
     Boot(Machine, Option<OwnedMutexGuard<()>>),
     Remove(String, Arc<Mutex<()>>),
     Warn(String, Warning, Arc<Mutex<()>>),
+    Stop(String, Arc<Mutex<()>>),
+    Restart(Machine, Arc<Mutex<()>>),
 }
 
 impl Held {
@@ -54,6 +56,14 @@ impl Held {
                     let gate = self.gates.entry(machine.id.clone()).or_default();
                     let guard = Arc::clone(gate).try_lock_owned().ok();
                     Step::Boot(machine, guard)
+                }
+                Effect::Restart(machine) => {
+                    let gate = Arc::clone(self.gates.entry(machine.id.clone()).or_default());
+                    Step::Restart(machine, gate)
+                }
+                Effect::Stop(id) => {
+                    let gate = Arc::clone(self.gates.entry(id.clone()).or_default());
+                    Step::Stop(id, gate)
                 }
                 Effect::Remove(id) => {
                     let gate = Arc::clone(self.gates.entry(id.clone()).or_default());

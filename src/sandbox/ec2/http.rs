@@ -5,14 +5,16 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderValue};
+use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderName, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -22,14 +24,15 @@ use super::body::{Lost, Sent};
 use super::calls::{self, RecordedCall};
 use super::fault::Fault;
 use super::force::{Delivery, Force};
-use super::request::Params;
+use super::request::{Params, hex};
 use super::response::{self, Response};
 use super::service::Service;
-use super::services::{self, iam};
+use super::services::{self, iam, s3};
+use super::signature::Signed;
 use crate::error::{Error, Result};
 use crate::sandbox::faults::dice::Lot;
 
-/// No request of EC2 is longer, with 16 KiB of user data and a thousand ids.
+/// No request but those of S3 is longer: with 16 KiB of user data and a thousand ids.
 const LONGEST_BODY: usize = 1 << 20;
 /// How long a shutdown waits for the requests under way.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -153,7 +156,7 @@ impl Connections {
             return Ok(whole(self.control(request).await, 0.0));
         }
         let start = self.service.calls().now();
-        let asked = read(request).await;
+        let asked = read(&self.service, request).await;
         let mut record = asked.as_ref().map(Asked::record).unwrap_or_else(|_| Asked::unreadable());
         record.start_ms = start;
         let force = self.service.force();
@@ -292,6 +295,7 @@ impl Connections {
 /// A request that has been read.
 pub(super) struct Asked {
     authorization: Option<String>,
+    signed: Signed,
     body: Body,
 }
 
@@ -302,21 +306,42 @@ enum Body {
     Iam(Params),
     /// A service that speaks JSON, and its action.
     Json(&'static str, String, Value),
+    S3(Box<s3::Request>),
+}
+
+impl Body {
+    /// The service, as signatures name it.
+    fn service(&self) -> &'static str {
+        match self {
+            Body::Ec2(_) => "ec2",
+            Body::Sts(_) => "sts",
+            Body::Iam(_) => "iam",
+            Body::Json(service, _, _) => service,
+            Body::S3(_) => "s3",
+        }
+    }
 }
 
 impl Asked {
     /// What is known of the call before it is answered.
     fn record(&self) -> RecordedCall {
         let action = |params: &Params| params.text("Action").unwrap_or_default().to_owned();
-        let (service, action, parameters) = match &self.body {
-            Body::Ec2(params) => ("ec2", action(params), calls::of_query(params)),
-            Body::Sts(params) => ("sts", action(params), calls::of_query(params)),
-            Body::Iam(params) => ("iam", action(params), calls::of_query(params)),
-            Body::Json(service, action, input) => (*service, action.clone(), calls::of_json(input)),
+        let (action, parameters) = match &self.body {
+            Body::Ec2(params) | Body::Sts(params) | Body::Iam(params) => {
+                (action(params), calls::of_query(params))
+            }
+            Body::Json(_, action, input) => (action.clone(), calls::of_json(input)),
+            Body::S3(request) => (request.action().to_owned(), request.parameters()),
         };
         let region =
             authorization::scope(self.authorization.as_deref()).map(|scope| scope.region).unwrap_or_default();
-        RecordedCall { service: service.to_owned(), action, region, parameters, ..Self::unreadable() }
+        RecordedCall {
+            service: self.body.service().to_owned(),
+            action,
+            region,
+            parameters,
+            ..Self::unreadable()
+        }
     }
 
     /// What is recorded of a call that cannot be read.
@@ -336,15 +361,38 @@ impl Asked {
     }
 }
 
-async fn read(request: Request<Incoming>) -> Result<Asked, Fault> {
+async fn read(service: &Service, request: Request<Incoming>) -> Result<Asked, Fault> {
     let (head, body) = request.into_parts();
-    if head.method != Method::GET && head.method != Method::POST {
+    let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
+    let authorization = header(AUTHORIZATION.as_str()).map(str::to_owned);
+    let query = head.uri.query().unwrap_or_default();
+    let scope = authorization::scope(authorization.as_deref());
+    let of_s3 = scope.is_ok_and(|scope| scope.service == "s3");
+    if !of_s3 && head.method != Method::GET && head.method != Method::POST {
         return Err(Fault::with_status(405, "InvalidRequest", "The request method is not allowed"));
     }
+    let to_s3 = of_s3.then(|| {
+        let mut request =
+            s3::Request::new(head.method.as_str(), head.uri.path(), query, head.headers.clone());
+        // What happens to the object from here on, while the body is still under way, is at the same time.
+        request.deletions = service.buckets().deletions(&request.bucket, &request.key);
+        request
+    });
     let too_long = |_| Fault::with_status(413, "RequestEntityTooLarge", "The request is too long");
-    let body = Limited::new(body, LONGEST_BODY).collect().await.map_err(too_long)?.to_bytes();
-    let header = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
-    let authorization = header(AUTHORIZATION.as_str()).map(str::to_owned);
+    let longest = if of_s3 { s3::LONGEST } else { LONGEST_BODY };
+    let body = Limited::new(body, longest).collect().await.map_err(too_long)?.to_bytes();
+    let signed = Signed {
+        method: head.method.as_str().to_owned(),
+        path: head.uri.path().to_owned(),
+        query: query.to_owned(),
+        headers: head.headers.clone(),
+        digest: hex(&Sha256::digest(&body)),
+    };
+    if let Some(request) = to_s3 {
+        let body = Body::S3(Box::new(s3::Request { body, ..request }));
+        return Ok(Asked { authorization, signed, body });
+    }
+    let body = unpacked(header(CONTENT_ENCODING.as_str()), body)?;
     if let Some((service, action)) = header("x-amz-target").and_then(services::target) {
         let input = if body.is_empty() {
             Ok(Value::Object(Default::default()))
@@ -353,9 +401,9 @@ async fn read(request: Request<Incoming>) -> Result<Asked, Fault> {
         };
         let input =
             input.map_err(|error| Fault::new("SerializationException", format!("not JSON: {error}")))?;
-        return Ok(Asked { authorization, body: Body::Json(service, action.to_owned(), input) });
+        return Ok(Asked { authorization, signed, body: Body::Json(service, action.to_owned(), input) });
     }
-    let mut encoded = head.uri.query().unwrap_or_default().as_bytes().to_vec();
+    let mut encoded = query.as_bytes().to_vec();
     if !body.is_empty() {
         encoded.push(b'&');
         encoded.extend_from_slice(&body);
@@ -366,7 +414,22 @@ async fn read(request: Request<Incoming>) -> Result<Asked, Fault> {
         Some(iam::VERSION) => Body::Iam(params),
         _ => Body::Ec2(params),
     };
-    Ok(Asked { authorization, body })
+    Ok(Asked { authorization, signed, body })
+}
+
+/// A body as it was before it was compressed, as clients of CloudWatch do with long ones.
+fn unpacked(encoding: Option<&str>, body: Bytes) -> Result<Bytes, Fault> {
+    if encoding != Some("gzip") {
+        return Ok(body);
+    }
+    let mut unpacked = Vec::new();
+    let limit = LONGEST_BODY as u64 * 4;
+    let mut read = std::io::Read::take(flate2::read::GzDecoder::new(&body[..]), limit + 1);
+    match std::io::copy(&mut read, &mut unpacked) {
+        Ok(length) if length <= limit => Ok(Bytes::from(unpacked)),
+        Ok(_) => Err(Fault::with_status(413, "RequestEntityTooLarge", "The request is too long")),
+        Err(error) => Err(Fault::new("SerializationException", format!("not gzip: {error}"))),
+    }
 }
 
 async fn answer(
@@ -381,6 +444,10 @@ async fn answer(
         Err(fault) => return response::ec2_fault(id, &fault),
     };
     let scope = authorization::scope(asked.authorization.as_deref());
+    let scope = scope.and_then(|scope| {
+        service.believe(&asked.signed, &scope, asked.body.service())?;
+        Ok(scope)
+    });
     match asked.body {
         Body::Sts(params) => match scope.and_then(|_| caller_identity(&params)) {
             Ok(()) => response::identity(id),
@@ -397,11 +464,17 @@ async fn answer(
             }
         }
         Body::Json(name, action, input) => {
-            match scope.and_then(|scope| service.ask(&scope.region, name, &action, &input)) {
+            let done = match scope {
+                Ok(scope) => service.ask(&scope.region, name, &action, &input, (&**force, lot)).await,
+                Err(fault) => Err(fault),
+            };
+            match done {
                 Ok(value) => Response::json(200, value.to_string()),
+                Err(fault) if name == "monitoring" => response::metrics_fault(&fault),
                 Err(fault) => response::json_fault(&fault),
             }
         }
+        Body::S3(request) => service.store_or_fetch(scope, *request, (&**force, lot), id).await,
         Body::Ec2(params) => {
             let done = match scope {
                 Ok(scope) => service.perform(&params, &scope.region, force, lot).await,
@@ -431,7 +504,16 @@ fn whole(response: Response, skew: f64) -> hyper::Response<Sent> {
     if let Ok(status) = hyper::StatusCode::from_u16(response.status) {
         *whole.status_mut() = status;
     }
-    whole.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(response.content_type));
+    if let Ok(content_type) = HeaderValue::from_str(&response.content_type) {
+        whole.headers_mut().insert(CONTENT_TYPE, content_type);
+    }
+    for (name, value) in response.headers {
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value.as_bytes()))
+        {
+            whole.headers_mut().insert(name, value);
+        }
+    }
     if skew != 0.0
         && let Ok(date) = HeaderValue::from_str(&skewed(skew))
     {

@@ -14,7 +14,7 @@ use super::quotas;
 use super::regions::Place;
 use super::types::{self, InstanceType};
 use super::{Faults, Lifecycle};
-use crate::sandbox::faults::dice::fraction;
+use crate::sandbox::faults::dice::{Lot, fraction};
 
 /// What the market is drawn from.
 fn seed(faults: &Faults) -> u64 {
@@ -178,9 +178,21 @@ pub(super) fn over_limit(call: &Call<'_>, wanted: u32) -> Fault {
 /// The refusal that the faults ask for: of a whole call if there is no pool, else of a launch in it.
 pub(super) fn refusal(call: &Call<'_>, pool: Option<(&str, &InstanceType, Lifecycle)>) -> Result<(), Fault> {
     let action = call.params.text("Action").unwrap_or_default();
-    for (index, refusal) in call.faults.refusals.iter().enumerate() {
+    refused(call.faults, call.lot, action, call.place.name, pool, call.now)
+}
+
+/// [`refusal`] of any action of any service in a region.
+pub(super) fn refused(
+    faults: &Force,
+    lot: Lot,
+    action: &str,
+    region: &str,
+    pool: Option<(&str, &InstanceType, Lifecycle)>,
+    now: Moment,
+) -> Result<(), Fault> {
+    for (index, refusal) in faults.refusals.iter().enumerate() {
         let about = matches(&refusal.action, action)
-            && applies(refusal.region.as_deref(), call.place.name)
+            && applies(refusal.region.as_deref(), region)
             && match pool {
                 None => !refusal.of_pool(),
                 Some((zone, kind, lifecycle)) => {
@@ -194,7 +206,7 @@ pub(super) fn refusal(call: &Call<'_>, pool: Option<(&str, &InstanceType, Lifecy
             continue;
         }
         let where_to = pool.map(|(zone, kind, _)| format!("{zone} {}", kind.name)).unwrap_or_default();
-        if call.faults.refuses(index, refusal, call.lot, &where_to, call.now) {
+        if faults.refuses(index, refusal, lot, &where_to, now) {
             let fault = Fault::with_status(refusal.status, &refusal.code, refusal.message.clone());
             return Err(Fault { on_purpose: true, ..fault });
         }

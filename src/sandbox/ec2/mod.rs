@@ -1,8 +1,9 @@
 //! An EC2-compatible endpoint on loopback: the query protocol of API version 2016-11-15, and
-//! what a launch needs of STS, SSM, Service Quotas, IAM and Pricing, so that the real SDK (or boto3, or the AWS CLI) can talk to it.
+//! what a deployment needs of STS, SSM, Secrets Manager, CloudWatch, S3, Service Quotas, IAM and Pricing, so that
+//! the real SDK (or boto3, or the AWS CLI) can talk to it.
 //!
 //! It knows nothing of the machines behind its instances but the [`Machines`] trait. The cloud is
-//! kept in `cloud.json` and outlives the process.
+//! kept in `cloud.json`, what other services hold in `services.json` and `s3/`; all outlives the process.
 //!
 //! | file | what lives there |
 //! |---|---|
@@ -12,7 +13,9 @@
 //! | `router` | the table of actions, their handlers and parameters |
 //! | `echo` | parameters told again, as descriptions of templates and fleets have them |
 //! | `actions/` | the handlers, a file per family of resources |
-//! | `services/` | SSM, Service Quotas, IAM and Pricing |
+//! | `services/` | SSM, Secrets Manager, CloudWatch, S3, Service Quotas, IAM and Pricing |
+//! | `signature` | whether a request is signed as it should be |
+//! | `consistency` | what is not seen yet |
 //! | `market` `quotas` | prices, capacity and what the account may have |
 //! | `force` `struck` | the faults in force, and those that struck |
 //! | `body` | answers that break off |
@@ -45,6 +48,7 @@ mod actions;
 mod authorization;
 mod body;
 mod calls;
+mod consistency;
 mod echo;
 mod fault;
 mod filter;
@@ -67,6 +71,7 @@ mod response;
 mod router;
 mod service;
 mod services;
+mod signature;
 mod status;
 mod store;
 mod struck;
@@ -87,6 +92,11 @@ pub trait Machines: Send + Sync {
     ///
     /// It is called after `boot` has returned, and again for an instance whose removal failed.
     async fn remove(&self, id: &str) -> Result<()>;
+
+    /// Stops the machine of an instance, whose files stay; one that does not run is no error.
+    ///
+    /// It is called after `boot` has returned; `boot` starts it again.
+    async fn stop(&self, id: &str) -> Result<()>;
 
     /// Lets what runs inside the machine of a spot instance know that it is to end.
     ///
@@ -170,6 +180,17 @@ pub struct Options {
     pub clock: Clock,
     /// How many instances may live at once.
     pub limit: u32,
+    /// Whether requests must be signed with [`Options::access_key`] and [`Options::secret_key`], at a time
+    /// that is at most five minutes off by the endpoint's clock; otherwise any signature will do.
+    pub check_signatures: bool,
+    /// The access key of the account.
+    pub access_key: String,
+    /// Its secret.
+    pub secret_key: String,
+    /// How long a resource that was just made is not yet seen by anybody else: `Describe…` does not tell
+    /// it, and whoever names it is told `….NotFound`. A repetition with the same `ClientToken` finds it all
+    /// the same. EC2 makes no promise; seconds are usual.
+    pub consistency_delay: Duration,
 }
 
 impl Options {
@@ -186,6 +207,10 @@ impl Options {
             port: 0,
             clock: Clock::default(),
             limit: u32::MAX,
+            check_signatures: false,
+            access_key: "sandbox".to_owned(),
+            secret_key: "sandbox".to_owned(),
+            consistency_delay: Duration::ZERO,
         }
     }
 }

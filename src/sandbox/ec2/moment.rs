@@ -52,6 +52,13 @@ impl Moment {
         Moment(self.0.saturating_sub(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
     }
 
+    /// As HTTP headers have it: `Wed, 25 Nov 2026 17:32:00 GMT`.
+    pub fn http_date(self) -> String {
+        let milliseconds = i64::try_from(self.0).unwrap_or(i64::MAX);
+        let timestamp = jiff::Timestamp::from_millisecond(milliseconds).unwrap_or(jiff::Timestamp::MAX);
+        timestamp.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    }
+
     /// Reads ISO 8601 with an offset, such as `2026-11-23T20:34:50Z`.
     pub fn parse(text: &str) -> Option<Self> {
         let timestamp: jiff::Timestamp = text.parse().ok()?;
@@ -76,6 +83,7 @@ mod tests {
         let moment = Moment::parse("2026-11-23T20:34:50Z").unwrap();
         assert_eq!(moment.to_string(), "2026-11-23T20:34:50.000Z");
         assert_eq!(Moment::from_time(moment.time()), moment);
+        assert_eq!(moment.http_date(), "Mon, 23 Nov 2026 20:34:50 GMT");
         assert_eq!(Moment::parse("yesterday"), None);
         assert!(Moment(u64::MAX).to_string().starts_with("9999"));
     }

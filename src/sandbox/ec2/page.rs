@@ -12,6 +12,8 @@ use super::request::Params;
 pub(super) struct Page {
     most: usize,
     after: Option<String>,
+    /// Whose pages these are: a token of one action means nothing to another.
+    action: String,
 }
 
 impl Page {
@@ -27,11 +29,12 @@ impl Page {
                 "Value ( {asked} ) for parameter maxResults is invalid. Expecting a value {why}."
             )));
         }
+        let action = params.text("Action").unwrap_or_default();
         let after = match params.text("NextToken") {
-            Some(token) => Some(decode(token)?),
+            Some(token) => Some(decode(token, action)?),
             None => None,
         };
-        Ok(Page { most: asked.unwrap_or(*range.end()), after })
+        Ok(Page { most: asked.unwrap_or(*range.end()), after, action: action.to_owned() })
     }
 
     /// Sorts `items` by `key` and cuts the page out; the token continues after its last item.
@@ -47,15 +50,15 @@ impl Page {
             return (items, None);
         }
         items.truncate(self.most);
-        let token = items.last().map(|item| URL_SAFE_NO_PAD.encode(key(item)));
+        let token = items.last().map(|item| URL_SAFE_NO_PAD.encode(format!("{} {}", self.action, key(item))));
         (items, token)
     }
 }
 
-fn decode(token: &str) -> Result<String, Fault> {
+fn decode(token: &str, action: &str) -> Result<String, Fault> {
     let bytes = URL_SAFE_NO_PAD.decode(token).ok();
-    bytes
-        .and_then(|bytes| String::from_utf8(bytes).ok())
+    let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+    text.and_then(|text| Some(text.strip_prefix(action)?.strip_prefix(' ')?.to_owned()))
         .ok_or_else(|| Fault::new("InvalidNextToken", "The specified NextToken is not valid."))
 }
 
@@ -83,5 +86,10 @@ mod tests {
         assert_eq!(page("MaxResults=1").err().unwrap().code, "InvalidParameterValue");
         assert_eq!(page("MaxResults=101").err().unwrap().code, "InvalidParameterValue");
         assert_eq!(page("NextToken=%00%00").err().unwrap().code, "InvalidNextToken");
+        let (_, token) =
+            page("MaxResults=2&Action=A").unwrap().cut(vec!["a", "b", "c"], |item| item.to_string());
+        let token = token.unwrap();
+        assert!(page(&format!("Action=A&NextToken={token}")).is_ok());
+        assert_eq!(page(&format!("Action=B&NextToken={token}")).err().unwrap().code, "InvalidNextToken");
     }
 }

@@ -1,5 +1,7 @@
 //! What is around an answer, which differs between the services.
 
+use bytes::Bytes;
+
 use super::fault::Fault;
 use super::model::ACCOUNT;
 use super::xml::Xml;
@@ -7,6 +9,7 @@ use super::xml::Xml;
 const PROLOGUE: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 const EC2: &str = "http://ec2.amazonaws.com/doc/2016-11-15/";
 pub(super) const STS: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
+const S3: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 pub(super) const IAM: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
 const XML: &str = "text/xml;charset=UTF-8";
 
@@ -14,8 +17,10 @@ const XML: &str = "text/xml;charset=UTF-8";
 #[derive(Debug)]
 pub(super) struct Response {
     pub status: u16,
-    pub content_type: &'static str,
-    pub body: String,
+    pub content_type: String,
+    pub body: Bytes,
+    /// Headers beside those that every answer has.
+    pub headers: Vec<(String, String)>,
     /// The error code of a refusal.
     pub code: Option<String>,
     /// Whether it is a refusal that the faults ask for.
@@ -23,13 +28,26 @@ pub(super) struct Response {
 }
 
 impl Response {
-    fn xml(body: String) -> Self {
-        Response { status: 200, content_type: XML, body, code: None, on_purpose: false }
+    /// An XML document.
+    pub fn xml(body: String) -> Self {
+        Self::new(200, XML, body)
     }
 
     /// A JSON document.
     pub fn json(status: u16, body: String) -> Self {
-        Response { status, content_type: "application/x-amz-json-1.1", body, code: None, on_purpose: false }
+        Self::new(status, "application/x-amz-json-1.1", body)
+    }
+
+    /// Any document.
+    pub fn new(status: u16, content_type: &str, body: impl Into<Bytes>) -> Self {
+        let (content_type, body) = (content_type.to_owned(), body.into());
+        Response { status, content_type, body, headers: Vec::new(), code: None, on_purpose: false }
+    }
+
+    /// The same with one more header.
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
+        self
     }
 
     fn refusal(fault: &Fault, body: String) -> Self {
@@ -41,7 +59,40 @@ impl Response {
 /// The refusal of a service that speaks JSON.
 pub(super) fn json_fault(fault: &Fault) -> Response {
     let body = serde_json::json!({ "__type": fault.code, "message": fault.message });
-    Response { code: Some(fault.code.clone()), ..Response::json(fault.status, body.to_string()) }
+    let (code, on_purpose) = (Some(fault.code.clone()), fault.on_purpose);
+    Response { code, on_purpose, ..Response::json(fault.status, body.to_string()) }
+}
+
+/// The refusal of CloudWatch, which once spoke the query protocol: its codes are told in a header, as
+/// clients of that time know them.
+pub(super) fn metrics_fault(fault: &Fault) -> Response {
+    let sender = if fault.status < 500 { "Sender" } else { "Receiver" };
+    json_fault(fault).with("x-amzn-query-error", format!("{};{sender}", fault.code))
+}
+
+/// The refusal of S3; `resource` is the path that was asked for, `more` are elements of the error beside
+/// the usual ones.
+pub(super) fn s3_fault(
+    request_id: &str,
+    fault: &Fault,
+    resource: &str,
+    more: &[(String, String)],
+) -> Response {
+    let mut xml = Xml::new();
+    xml.element("Error", |xml| {
+        xml.text("Code", &fault.code).text("Message", &fault.message);
+        for (name, value) in more {
+            xml.text(name, value);
+        }
+        xml.text("Resource", resource).text("RequestId", request_id);
+    });
+    let body = format!("{PROLOGUE}{}", xml.finish());
+    Response { content_type: "application/xml".to_owned(), ..Response::refusal(fault, body) }
+}
+
+/// A document of S3.
+pub(super) fn s3(name: &str, content: Xml) -> Response {
+    Response { content_type: "application/xml".to_owned(), ..Response::xml(document(name, S3, content)) }
 }
 
 /// The answer of IAM to an action.
@@ -87,9 +138,10 @@ pub(super) fn ec2_fault(request_id: &str, fault: &Fault) -> Response {
 }
 
 /// A document that breaks off in the middle of an element, as when something between garbles it.
-pub(super) fn malformed(body: &str) -> String {
-    let half: String = body.chars().take(body.chars().count() / 2).collect();
-    half + "<"
+pub(super) fn malformed(body: &[u8]) -> Bytes {
+    let text = String::from_utf8_lossy(body);
+    let half: String = text.chars().take(text.chars().count() / 2).collect();
+    Bytes::from(half + "<")
 }
 
 /// The answer of STS to `GetCallerIdentity`.
@@ -128,7 +180,7 @@ mod tests {
     fn faults_have_the_shape_of_ec2() {
         let response = ec2_fault("id-1", &Fault::value("a < b"));
         assert_eq!(response.status, 400);
-        assert!(response.body.ends_with(
+        assert!(String::from_utf8_lossy(&response.body).ends_with(
             "<Response><Errors><Error><Code>InvalidParameterValue</Code><Message>a &lt; \
              b</Message></Error></Errors><RequestID>id-1</RequestID></Response>"
         ));

@@ -61,7 +61,10 @@ impl Operation {
         let known = || self.takes.iter().flat_map(|names| names.iter().copied());
         for (name, _) in params.flatten() {
             let shape = shape(&name);
-            let common = matches!(shape.as_str(), "Action" | "Version" | "DryRun");
+            let common = match shape.as_str() {
+                "DryRun" => !WITHOUT_DRY_RUN.contains(&self.name),
+                other => matches!(other, "Action" | "Version"),
+            };
             let known = common || known().any(|known| known.trim_start_matches('*') == shape);
             if !known && !self.is_nested(&shape) {
                 return Err(Fault::new(
@@ -79,6 +82,16 @@ impl Operation {
         Ok(())
     }
 }
+
+/// The actions that cannot be rehearsed.
+const WITHOUT_DRY_RUN: &[&str] = &[
+    "AssociateSubnetCidrBlock",
+    "AssociateVpcCidrBlock",
+    "DisassociateSubnetCidrBlock",
+    "DisassociateVpcCidrBlock",
+    "ModifySubnetAttribute",
+    "ModifyVpcAttribute",
+];
 
 /// The parameters of filters.
 pub(super) const FILTER: &[&str] = &["Filter.N.Name", "Filter.N.Value.N"];
@@ -116,6 +129,8 @@ mod tests {
         assert_eq!((fault.code.as_str(), fault.message.contains("VpcIds.1")), ("UnknownParameter", true));
         let fault = check("Action=DeleteVpc").unwrap_err();
         assert_eq!(fault.message, "The request must contain the parameter VpcId");
+        let fault = check("Action=ModifyVpcAttribute&VpcId=vpc-1&DryRun=true").unwrap_err();
+        assert_eq!(fault.code, "UnknownParameter");
         assert_eq!(check("Action=Explode").unwrap_err().code, "InvalidAction");
         let params = Params::parse(b"Action=DescribeVpcs&Version=2014-01-01").unwrap();
         assert_eq!(find(&params).err().unwrap().code, "NoSuchVersion");

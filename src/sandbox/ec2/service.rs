@@ -1,9 +1,9 @@
 //! Carrying out an action: check, change the cloud, store it, then start or remove machines.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures::StreamExt as _;
 use serde::Deserialize;
@@ -12,7 +12,9 @@ use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 
 use super::actions::{Call, Effect};
+use super::authorization::Scope;
 use super::calls::{Calls, RecordedCall};
+use super::consistency;
 use super::fault::Fault;
 use super::force::Force;
 use super::held::{Held, Step};
@@ -25,8 +27,11 @@ use super::model::region::Region;
 use super::moment::Moment;
 use super::regions::{self, Place};
 use super::request::Params;
+use super::response::{self, Response};
 use super::router::{self, Operation};
-use super::services::{self, Desk, iam};
+use super::services::s3::{self, Buckets};
+use super::services::{self, Desk, Drawer, Shelf, iam};
+use super::signature::{self, Credentials, Signed};
 use super::store::Store;
 use super::struck::StruckLog;
 use super::xml::Xml;
@@ -47,6 +52,9 @@ pub(super) struct Service {
     machines: Arc<dyn Machines>,
     held: Mutex<Held>,
     store: Arc<Store>,
+    /// What the other services keep.
+    shelf: Shelf,
+    buckets: Arc<Buckets>,
     /// The revision of the cloud in `cloud.json`.
     stored: Mutex<u64>,
     /// The faults in force.
@@ -92,6 +100,8 @@ impl Service {
             machines,
             held: Mutex::new(Held::new(cloud)),
             store: Arc::new(store),
+            shelf: Shelf::open(&options.folder)?,
+            buckets: Arc::new(Buckets::open(&options.folder)?),
             stored: Mutex::new(0),
             calls: Arc::new(Calls::new(options.record)),
             doomed: Notify::new(),
@@ -113,6 +123,7 @@ impl Service {
             for (region, contents) in &held.cloud.regions {
                 for instance in contents.instances.values() {
                     match &instance.ending {
+                        None if instance.state.stopped() => {}
                         None => effects.push(Effect::Boot(instance.machine(region))),
                         Some(ending) if !ending.removed => {
                             effects.push(Effect::Remove(instance.id.clone()));
@@ -264,14 +275,78 @@ impl Service {
         Ok(xml)
     }
 
-    /// Answers a service that speaks JSON and changes nothing.
-    pub fn ask(&self, region: &str, service: &str, action: &str, input: &Value) -> Result<Value, Fault> {
+    /// Answers a service that speaks JSON.
+    pub async fn ask(
+        &self,
+        region: &str,
+        service: &str,
+        action: &str,
+        input: &Value,
+        chance: (&Force, Lot),
+    ) -> Result<Value, Fault> {
         let place = regions::find(region).filter(|place| place.enabled());
         let place = place.ok_or_else(|| {
             let message = "The security token included in the request is invalid.";
             Fault::new("UnrecognizedClientException", message)
         })?;
-        services::answer(&Desk { place, faults: &self.force() }, service, action, input)
+        let (faults, lot) = chance;
+        let now = self.now();
+        market::refused(faults, lot, action, region, None, now)?;
+        let action = services::find(service, action)?;
+        let work = |drawer: &mut Drawer| (action.run)(&mut Desk { place, faults, drawer, now }, input);
+        self.shelf.work(place.name, action.writes, work).await
+    }
+
+    /// Answers S3.
+    pub async fn store_or_fetch(
+        &self,
+        scope: Result<Scope, Fault>,
+        request: s3::Request,
+        chance: (&Force, Lot),
+        id: &str,
+    ) -> Response {
+        let (now, id) = (self.now(), id.to_owned());
+        let region = scope.and_then(|scope| {
+            let (faults, lot) = chance;
+            market::refused(faults, lot, request.action(), &scope.region, None, now)?;
+            Ok(scope.region)
+        });
+        let region = match region {
+            Ok(region) => region,
+            Err(fault) => return s3::refuse(&request, fault, &id),
+        };
+        let buckets = Arc::clone(&self.buckets);
+        let work = move || s3::answer(&buckets, &request, &region, now, &id);
+        // Objects are read and written where that keeps nobody else waiting.
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| {
+            response::ec2_fault(&response::request_id(), &Fault::internal("the sandbox failed"))
+        })
+    }
+
+    /// The objects of S3.
+    pub fn buckets(&self) -> &Buckets {
+        &self.buckets
+    }
+
+    /// What the endpoint's own clock shows.
+    fn clock(&self) -> Moment {
+        let skew = self.force().clock_skew;
+        let distance = Duration::try_from_secs_f64(skew.abs()).unwrap_or_default();
+        // Clients sign by the real time, whatever the cloud's own clock shows.
+        let now = Moment::from_time(SystemTime::now());
+        if skew < 0.0 { now.minus(distance) } else { now.plus(distance) }
+    }
+
+    /// Refuses a request whose signature is wrong, if signatures are to be checked; `service` is the one
+    /// that is asked.
+    pub fn believe(&self, request: &Signed, scope: &Scope, service: &str) -> Result<(), Fault> {
+        let Options { check_signatures, access_key, secret_key, .. } = &self.options;
+        if !check_signatures {
+            return Ok(());
+        }
+        let known = Credentials { key: access_key, secret: secret_key };
+        let now = self.clock();
+        signature::check(request, scope, &known, now).map_err(|doubt| doubt.fault(service, now))
     }
 
     /// Interrupts a spot instance: `{"instance_id": "i-…", "rebalance": false, "seconds": 120}`.
@@ -370,6 +445,28 @@ impl Service {
         chance: (&Force, Lot),
         now: Moment,
     ) -> Result<(Xml, Vec<Effect>), Fault> {
+        let delay = self.options.consistency_delay;
+        let region = cloud.regions.entry(place.name.to_owned()).or_insert_with(|| Region::new(place));
+        let before = if delay.is_zero() { BTreeSet::new() } else { consistency::ids(region) };
+        let hidden = consistency::hide(region, operation, params, now, delay);
+        let done = self.call(cloud, operation, params, place, chance, now);
+        let region = cloud.regions.entry(place.name.to_owned()).or_default();
+        consistency::restore(region, hidden);
+        if !delay.is_zero() && operation.writes {
+            consistency::note(region, &before, now, delay);
+        }
+        done
+    }
+
+    fn call(
+        &self,
+        cloud: &mut Cloud,
+        operation: &Operation,
+        params: &Params,
+        place: &'static Place,
+        chance: (&Force, Lot),
+        now: Moment,
+    ) -> Result<(Xml, Vec<Effect>), Fault> {
         // Copied for the one action that compares regions.
         let elsewhere = match operation.name {
             "GetSpotPlacementScores" => cloud.regions.clone(),
@@ -381,7 +478,7 @@ impl Service {
             elsewhere,
             roles: &mut cloud.roles,
             spot_launched: &mut cloud.spot_launched,
-            region: cloud.regions.entry(place.name.to_owned()).or_insert_with(|| Region::new(place)),
+            region: cloud.regions.entry(place.name.to_owned()).or_default(),
             addresses: &mut cloud.addresses,
             faults: chance.0,
             lot: chance.1,
@@ -448,6 +545,26 @@ impl Service {
                     // What cannot be told changes nothing: the instance ends all the same.
                     let _ = self.machines.warn(&id, warning).await;
                     Outcome::Told
+                }
+                Step::Stop(id, gate) => {
+                    let _gate = gate.lock().await;
+                    match self.machines.stop(&id).await {
+                        Ok(()) => Outcome::Told,
+                        Err(error) => Outcome::NotBooted(id, error),
+                    }
+                }
+                Step::Restart(machine, gate) => {
+                    let _gate = gate.lock().await;
+                    let id = machine.id.clone();
+                    let stopped = self.machines.stop(&id).await;
+                    let done = match stopped {
+                        Ok(()) => self.machines.boot(machine).await,
+                        Err(error) => Err(error),
+                    };
+                    match done {
+                        Ok(()) => Outcome::Booted,
+                        Err(error) => Outcome::NotBooted(id, error),
+                    }
                 }
                 Step::Remove(id, gate) => {
                     let _gate = gate.lock().await;

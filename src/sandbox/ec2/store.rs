@@ -60,19 +60,8 @@ impl Store {
     }
 
     /// Replaces `cloud.json`.
-    ///
-    /// The rename makes it whole at any instant for whoever comes after a crash of this process; it
-    /// is not flushed to the disk, since a sandbox need not outlive a power failure.
     pub fn write(&self, bytes: &[u8]) -> Result<()> {
-        let path = self.path();
-        let failed = |error: std::io::Error| {
-            Error::state(format!("cannot write {}", path.display())).with_source(error)
-        };
-        // Made with mode 0600.
-        let mut file = tempfile::NamedTempFile::new_in(&self.folder).map_err(failed)?;
-        file.write_all(bytes).map_err(failed)?;
-        file.persist(&path).map_err(|error| failed(error.error))?;
-        Ok(())
+        replace(&self.folder, "cloud.json", bytes)
     }
 }
 
@@ -97,6 +86,21 @@ pub(in super::super) fn lock(folder: &Path) -> Result<File> {
 
 fn failed(folder: &Path, doing: &str, error: std::io::Error) -> Error {
     Error::state(format!("cannot {doing} the sandbox folder {}", folder.display())).with_source(error)
+}
+
+/// Replaces a file in a folder of the sandbox.
+///
+/// The rename makes it whole at any instant for whoever comes after a crash of this process; it
+/// is not flushed to the disk, since a sandbox need not outlive a power failure.
+pub(super) fn replace(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+    let path = folder.join(name);
+    let failed =
+        |error: std::io::Error| Error::state(format!("cannot write {}", path.display())).with_source(error);
+    // Made with mode 0600.
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    file.write_all(bytes).map_err(failed)?;
+    file.persist(&path).map_err(|error| failed(error.error))?;
+    Ok(())
 }
 
 /// Takes a lock, also one that is just being given up.

@@ -4,7 +4,7 @@ use super::interfaces::write_association;
 use super::{Call, Effect, chosen};
 use crate::sandbox::ec2::fault::Fault;
 use crate::sandbox::ec2::filter::{Field, Filters, one};
-use crate::sandbox::ec2::model::instance::{Ending, Instance, State};
+use crate::sandbox::ec2::model::instance::{Ending, Instance, LaunchOptions, State};
 use crate::sandbox::ec2::model::region::Region;
 use crate::sandbox::ec2::model::volume::{Attached, Volume};
 use crate::sandbox::ec2::model::{ACCOUNT, id};
@@ -119,7 +119,16 @@ fn terminate(call: &mut Call<'_>) -> Answer {
     if !call.params.has("InstanceId") {
         return Err(Fault::combination("No instances specified"));
     }
-    let ids: Vec<String> = by_ids(call)?.into_iter().map(|instance| instance.id.clone()).collect();
+    let instances = by_ids(call)?;
+    if let Some(protected) = instances.iter().find(|instance| instance.options.protected) {
+        let message = format!(
+            "The instance '{}' may not be terminated. Modify its 'disableApiTermination' instance attribute and \
+             try again.",
+            protected.id
+        );
+        return Err(Fault::new("OperationNotPermitted", message));
+    }
+    let ids: Vec<String> = instances.into_iter().map(|instance| instance.id.clone()).collect();
     let mut xml = Xml::new();
     xml.set("instancesSet", ids, |xml, id| {
         let Some(before) = finish(call, &id, BY_USER, "User initiated shutdown") else {
@@ -292,14 +301,8 @@ fn write_options(xml: &mut Xml, instance: &Instance) {
             xml.text("coreCount", kind.cores()).text("threadsPerCore", kind.family.threads);
         });
     }
-    xml.element("metadataOptions", |xml| {
-        xml.text("state", if instance.state == State::Pending { "pending" } else { "applied" });
-        xml.text("httpTokens", options.http_tokens.as_deref().unwrap_or("required"));
-        xml.text("httpPutResponseHopLimit", options.hop_limit.unwrap_or(2));
-        xml.text("httpEndpoint", options.http_endpoint.as_deref().unwrap_or("enabled"));
-        xml.text("httpProtocolIpv6", "disabled");
-        xml.text("instanceMetadataTags", options.metadata_tags.as_deref().unwrap_or("disabled"));
-    });
+    let settled = if instance.state == State::Pending { "pending" } else { "applied" };
+    write_metadata_options(xml, "metadataOptions", settled, options);
     xml.element("hibernationOptions", |xml| {
         xml.text("configured", false);
     });
@@ -310,4 +313,16 @@ fn write_options(xml: &mut Xml, instance: &Instance) {
     }
     xml.text("platformDetails", "Linux/UNIX").text("usageOperation", "RunInstances");
     xml.time("usageOperationUpdateTime", instance.launched);
+}
+
+/// How an instance's metadata service answers.
+pub(super) fn write_metadata_options(xml: &mut Xml, name: &str, state: &str, options: &LaunchOptions) {
+    xml.element(name, |xml| {
+        xml.text("state", state);
+        xml.text("httpTokens", options.http_tokens.as_deref().unwrap_or("required"));
+        xml.text("httpPutResponseHopLimit", options.hop_limit.unwrap_or(2));
+        xml.text("httpEndpoint", options.http_endpoint.as_deref().unwrap_or("enabled"));
+        xml.text("httpProtocolIpv6", "disabled");
+        xml.text("instanceMetadataTags", options.metadata_tags.as_deref().unwrap_or("disabled"));
+    });
 }

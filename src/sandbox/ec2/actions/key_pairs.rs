@@ -1,9 +1,11 @@
-//! Key pairs: ImportKeyPair, DescribeKeyPairs, DeleteKeyPair.
+//! Key pairs: CreateKeyPair, ImportKeyPair, DescribeKeyPairs, DeleteKeyPair.
 
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use russh::keys::ssh_key::LineEnding;
+use russh::keys::{Algorithm, PrivateKey};
 use sha2::{Digest, Sha256};
 
 use super::{Call, chosen};
@@ -17,6 +19,7 @@ use crate::sandbox::ec2::xml::Xml;
 
 pub(in super::super) const OPERATIONS: &[Operation] = &[
     Operation::write("ImportKeyPair", import, &[&["*KeyName", "*PublicKeyMaterial"], TAG_SPECIFICATION]),
+    Operation::write("CreateKeyPair", create, &[&["*KeyName", "KeyType", "KeyFormat"], TAG_SPECIFICATION]),
     Operation::read(
         "DescribeKeyPairs",
         describe,
@@ -31,22 +34,59 @@ const FIELDS: &[Field<KeyPair>] = &[
     ("fingerprint", |key, _| one(&key.fingerprint)),
 ];
 
-fn import(call: &mut Call<'_>) -> Answer {
+/// A name that a new key pair can have.
+fn new_name<'a>(call: &Call<'a>) -> Result<&'a str, Fault> {
     let name = call.params.required("KeyName")?;
     let allowed = name.chars().all(|c| (' '..='~').contains(&c));
     if name.chars().count() > 255 || !allowed || name.trim() != name {
         return Err(Fault::value_of("keyName", name, "At most 255 ASCII characters are allowed"));
     }
-    let (public_key, kind, blob) = public_key(call.params.required("PublicKeyMaterial")?)?;
     if call.region.key_pairs.contains_key(name) {
         return Err(Fault::new("InvalidKeyPair.Duplicate", "The keypair already exists"));
     }
+    Ok(name)
+}
+
+/// Makes a key pair of type ED25519; only this answer has its private half.
+fn create(call: &mut Call<'_>) -> Answer {
+    let name = new_name(call)?;
+    match call.params.text("KeyType") {
+        Some("ed25519") => {}
+        None | Some("rsa") => {
+            let message = "the sandbox makes key pairs with KeyType=ed25519 only; import one of another type";
+            return Err(Fault::unsupported(message));
+        }
+        Some(other) => return Err(Fault::value(format!("Invalid value '{other}' for KeyType."))),
+    }
+    match call.params.text("KeyFormat") {
+        None | Some("pem") => {}
+        Some("ppk") => return Err(Fault::unsupported("the sandbox tells private keys in PEM only")),
+        Some(other) => return Err(Fault::value(format!("Invalid value '{other}' for KeyFormat."))),
+    }
+    let failed = |_| Fault::internal("the sandbox failed to make a key");
+    let private = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).map_err(failed)?;
+    let line = private.public_key().to_openssh().map_err(failed)?;
+    let material = private.to_openssh(LineEnding::LF).map_err(failed)?;
+    let (public_key, kind, blob) = public_key(&STANDARD.encode(line))?;
+    let mut xml = add(call, name, public_key, kind, &blob)?;
+    xml.text("keyMaterial", material.as_str());
+    Ok(xml)
+}
+
+fn import(call: &mut Call<'_>) -> Answer {
+    let name = new_name(call)?;
+    let (public_key, kind, blob) = public_key(call.params.required("PublicKeyMaterial")?)?;
+    add(call, name, public_key, kind, &blob)
+}
+
+/// Keeps a key pair and tells it.
+fn add(call: &mut Call<'_>, name: &str, public_key: String, kind: &str, blob: &[u8]) -> Answer {
     let tags = tags::specified(call.params, "key-pair")?;
     let pair = KeyPair {
         id: id::KEY_PAIR.generate(),
         name: name.to_owned(),
         public_key,
-        fingerprint: fingerprint(kind, &blob),
+        fingerprint: fingerprint(kind, blob),
         kind: kind.to_owned(),
         created: call.now,
     };

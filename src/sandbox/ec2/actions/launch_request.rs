@@ -316,22 +316,6 @@ fn spot(params: &Params) -> Result<Option<Spot>, Fault> {
 
 fn options(params: &Params) -> Result<LaunchOptions, Fault> {
     let monitoring = params.group("Monitoring").map(|group| group.flag("Enabled")).transpose()?.flatten();
-    let metadata = params.group("MetadataOptions");
-    let word = |name: &str, allowed: &[&str]| -> Result<Option<String>, Fault> {
-        let Some(text) = metadata.and_then(|metadata| metadata.text(name)) else { return Ok(None) };
-        if !allowed.contains(&text) {
-            return Err(Fault::value(format!("Invalid value '{text}' for {name}.")));
-        }
-        Ok(Some(text.to_owned()))
-    };
-    let hop_limit: Option<u32> =
-        metadata.map(|metadata| metadata.integer("HttpPutResponseHopLimit")).transpose()?.flatten();
-    if let Some(limit) = hop_limit
-        && !(1..=64).contains(&limit)
-    {
-        return Err(Fault::value_of("HttpPutResponseHopLimit", &limit.to_string(), "Expecting 1 to 64."));
-    }
-    params.flag("DisableApiTermination")?;
     one_of(
         params.text("InstanceInitiatedShutdownBehavior"),
         "InstanceInitiatedShutdownBehavior",
@@ -346,17 +330,43 @@ fn options(params: &Params) -> Result<LaunchOptions, Fault> {
         "CapacityReservationPreference",
         &["none", "open", "capacity-reservations-only"],
     )?;
-    Ok(LaunchOptions {
+    let mut options = LaunchOptions {
         ebs_optimized: params.flag("EbsOptimized")?.unwrap_or(false),
         monitoring: monitoring.unwrap_or(false),
         profile: profile(params)?,
         capacity_reservation: preference,
         placement_group: below("Placement", "GroupName"),
-        http_tokens: word("HttpTokens", &["required", "optional"])?,
-        http_endpoint: word("HttpEndpoint", &["enabled", "disabled"])?,
-        hop_limit,
-        metadata_tags: word("InstanceMetadataTags", &["enabled", "disabled"])?,
-    })
+        protected: params.flag("DisableApiTermination")?.unwrap_or(false),
+        ..LaunchOptions::default()
+    };
+    if let Some(metadata) = params.group("MetadataOptions") {
+        metadata_options(metadata, &mut options)?;
+    }
+    Ok(options)
+}
+
+/// The parameters of `MetadataOptions`; what is not among them stays as it is.
+pub(super) fn metadata_options(metadata: &Params, options: &mut LaunchOptions) -> Result<(), Fault> {
+    let word = |name: &str, allowed: &[&str]| -> Result<Option<String>, Fault> {
+        let text = metadata.text(name);
+        one_of(text, name, allowed)?;
+        Ok(text.map(str::to_owned))
+    };
+    let hop_limit: Option<u32> = metadata.integer("HttpPutResponseHopLimit")?;
+    if let Some(limit) = hop_limit
+        && !(1..=64).contains(&limit)
+    {
+        return Err(Fault::value_of("HttpPutResponseHopLimit", &limit.to_string(), "Expecting 1 to 64."));
+    }
+    let tokens = word("HttpTokens", &["required", "optional"])?;
+    let endpoint = word("HttpEndpoint", &["enabled", "disabled"])?;
+    let tags = word("InstanceMetadataTags", &["enabled", "disabled"])?;
+    word("HttpProtocolIpv6", &["enabled", "disabled"])?;
+    options.http_tokens = tokens.or(options.http_tokens.take());
+    options.http_endpoint = endpoint.or(options.http_endpoint.take());
+    options.metadata_tags = tags.or(options.metadata_tags.take());
+    options.hop_limit = hop_limit.or(options.hop_limit);
+    Ok(())
 }
 
 fn one_of(word: Option<&str>, parameter: &str, allowed: &[&str]) -> Result<(), Fault> {

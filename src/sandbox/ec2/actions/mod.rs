@@ -16,6 +16,8 @@ use super::{Machine, Warning, fault::Fault, force::Force};
 use crate::sandbox::faults::dice::Lot;
 
 pub(super) mod addresses;
+pub(super) mod attachments;
+pub(super) mod attributes;
 mod block_devices;
 pub(super) mod cidr_blocks;
 pub(super) mod egress_gateways;
@@ -35,6 +37,7 @@ pub(super) mod permissions;
 mod placement;
 pub(super) mod placement_groups;
 pub(super) mod placement_scores;
+pub(super) mod power;
 pub(super) mod regions;
 pub(super) mod requirements;
 pub(super) mod route_tables;
@@ -60,6 +63,8 @@ pub(super) static FAMILIES: &[&[Operation]] = &[
     requirements::OPERATIONS,
     instances::OPERATIONS,
     status::OPERATIONS,
+    power::OPERATIONS,
+    attributes::OPERATIONS,
     spot::OPERATIONS,
     tags::OPERATIONS,
     vpcs::OPERATIONS,
@@ -73,6 +78,7 @@ pub(super) static FAMILIES: &[&[Operation]] = &[
     interfaces::OPERATIONS,
     key_pairs::OPERATIONS,
     volumes::OPERATIONS,
+    attachments::OPERATIONS,
     addresses::OPERATIONS,
 ];
 
@@ -109,6 +115,10 @@ pub(super) struct Call<'a> {
 pub(super) enum Effect {
     /// Start the machine of an instance.
     Boot(Machine),
+    /// Stop the machine of an instance, if it runs, and start it.
+    Restart(Machine),
+    /// Stop the machine of the instance with this id.
+    Stop(String),
     /// Remove the machine of the instance with this id.
     Remove(String),
     /// Tell the machine of the instance with this id.

@@ -37,7 +37,7 @@ fn status(instance: &Instance) -> &'static str {
         State::Pending => "initializing",
         State::Running if instance.checked => "ok",
         State::Running => "initializing",
-        State::ShuttingDown | State::Terminated => "not-applicable",
+        State::ShuttingDown | State::Terminated | State::Stopping | State::Stopped => "not-applicable",
     }
 }
 
@@ -63,7 +63,7 @@ fn describe(call: &mut Call<'_>) -> Answer {
         for part in ["systemStatus", "instanceStatus", "attachedEbsStatus"] {
             xml.element(part, |xml| {
                 xml.text("status", status(instance));
-                if !instance.state.ended() {
+                if !instance.state.ended() && !instance.state.stopped() {
                     xml.set("details", [instance], |xml, instance| {
                         xml.text("name", "reachability").text("status", reachability(instance));
                     });

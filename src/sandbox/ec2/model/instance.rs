@@ -32,6 +32,8 @@ pub(in super::super) enum State {
     Running,
     ShuttingDown,
     Terminated,
+    Stopping,
+    Stopped,
 }
 
 impl State {
@@ -42,6 +44,8 @@ impl State {
             State::Running => "running",
             State::ShuttingDown => "shutting-down",
             State::Terminated => "terminated",
+            State::Stopping => "stopping",
+            State::Stopped => "stopped",
         }
     }
 
@@ -52,12 +56,19 @@ impl State {
             State::Running => 16,
             State::ShuttingDown => 32,
             State::Terminated => 48,
+            State::Stopping => 64,
+            State::Stopped => 80,
         }
     }
 
     /// Whether it is on its way out or gone.
     pub fn ended(self) -> bool {
         matches!(self, State::ShuttingDown | State::Terminated)
+    }
+
+    /// Whether it is stopped, or just being so.
+    pub fn stopped(self) -> bool {
+        matches!(self, State::Stopping | State::Stopped)
     }
 }
 
@@ -106,6 +117,9 @@ pub(in super::super) struct Instance {
     pub doom: Option<Doom>,
     /// Why and when it ended.
     pub ending: Option<Ending>,
+    /// When it was stopped, and not started since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halted: Option<Moment>,
 }
 
 /// The coming end of a spot instance by AWS's own will; what has been carried out is taken out.
@@ -148,6 +162,8 @@ pub(in super::super) struct LaunchOptions {
     pub capacity_reservation: Option<String>,
     /// Name of the placement group.
     pub placement_group: Option<String>,
+    /// Whether `TerminateInstances` is refused.
+    pub protected: bool,
 }
 
 /// The one network interface of an instance.
@@ -194,7 +210,8 @@ impl Instance {
 
     /// The public address, while it has one.
     pub fn public_ip(&self) -> Option<Ipv4Addr> {
-        (self.public && self.state != State::Terminated).then_some(self.address)
+        let has = self.state != State::Terminated && !self.state.stopped();
+        (self.public && has).then_some(self.address)
     }
 
     /// Whether it still has its network interface.
@@ -205,11 +222,14 @@ impl Instance {
     /// Moves on to the state that the time since its launch or end calls for.
     pub fn settle(&mut self, now: Moment, pace: Pace) {
         let age = now.since(self.launched);
-        self.checked |= age >= pace.pending + pace.checks;
+        self.checked = !self.state.stopped() && (self.checked || age >= pace.pending + pace.checks);
         match (&self.state, &self.ending) {
             (State::Pending, _) if age >= pace.pending => self.state = State::Running,
             (State::ShuttingDown, Some(ending)) if now.since(ending.at) >= pace.shutting_down => {
                 self.state = State::Terminated;
+            }
+            (State::Stopping, _) if self.halted.is_none_or(|at| now.since(at) >= pace.shutting_down) => {
+                self.state = State::Stopped;
             }
             _ => {}
         }

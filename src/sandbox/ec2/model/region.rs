@@ -53,6 +53,9 @@ pub(in super::super) struct Region {
     pub tags: BTreeMap<String, Tags>,
     /// Requests that must not be carried out twice, by action and client token.
     pub tokens: BTreeMap<String, Token>,
+    /// What was made of late, by id, if it is not to be seen at once.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub made: BTreeMap<String, Moment>,
 }
 
 /// What a client token stands for.

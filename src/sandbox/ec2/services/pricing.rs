@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{check, required};
+use super::{Desk, check, required};
 use crate::sandbox::ec2::fault::Fault;
 use crate::sandbox::ec2::regions::{PLACES, Place};
 use crate::sandbox::ec2::types::{InstanceType, TYPES};
@@ -11,7 +11,7 @@ const INVALID: &str = "InvalidParameterException";
 /// Most products of a page.
 const PAGE: u64 = 100;
 
-pub(super) fn get_products(input: &Value) -> Result<Value, Fault> {
+pub(super) fn get_products(_desk: &mut Desk<'_>, input: &Value) -> Result<Value, Fault> {
     check(input, &["ServiceCode", "Filters", "FormatVersion", "MaxResults", "NextToken"], INVALID)?;
     if required(input, "ServiceCode", INVALID)? != "AmazonEC2" {
         return Err(Fault::new("NotFoundException", "the sandbox has prices of AmazonEC2 only"));

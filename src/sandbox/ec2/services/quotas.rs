@@ -9,7 +9,7 @@ use crate::sandbox::ec2::quotas::{QUOTAS, Quota, value};
 
 const INVALID: &str = "IllegalArgumentException";
 
-pub(super) fn get(desk: &Desk<'_>, input: &Value) -> Result<Value, Fault> {
+pub(super) fn get(desk: &mut Desk<'_>, input: &Value) -> Result<Value, Fault> {
     check(input, &["ServiceCode", "QuotaCode"], INVALID)?;
     let service = required(input, "ServiceCode", INVALID)?;
     let code = required(input, "QuotaCode", INVALID)?;
@@ -25,7 +25,7 @@ pub(super) fn get(desk: &Desk<'_>, input: &Value) -> Result<Value, Fault> {
     }
 }
 
-pub(super) fn list(desk: &Desk<'_>, input: &Value) -> Result<Value, Fault> {
+pub(super) fn list(desk: &mut Desk<'_>, input: &Value) -> Result<Value, Fault> {
     check(input, &["ServiceCode", "QuotaCode", "MaxResults", "NextToken"], INVALID)?;
     let service = required(input, "ServiceCode", INVALID)?;
     if QUOTAS.iter().all(|quota| quota.service != service) {

@@ -4,6 +4,7 @@ mod boto;
 mod faults;
 mod interruptions;
 mod life;
+mod services;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -46,6 +47,12 @@ impl Machines for Notes {
     async fn boot(&self, machine: Machine) -> Result<()> {
         self.check()?;
         self.living.lock().unwrap().insert(machine.id.clone(), machine);
+        Ok(())
+    }
+
+    async fn stop(&self, id: &str) -> Result<()> {
+        self.check()?;
+        self.living.lock().unwrap().remove(id);
         Ok(())
     }
 
