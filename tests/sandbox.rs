@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use spot::Host;
+use spot::sandbox::hosts::HostFaults;
 use spot::sandbox::{Options, Sandbox};
 use spot::ui::Recorder;
 
@@ -188,4 +189,37 @@ fn more_instances_than_the_machine_holds_are_refused_before_any_starts() {
     assert_ne!(refused.code, 0, "{}", refused.all());
     assert!(refused.stderr.contains("--sandbox-hosts"), "{}", refused.all());
     assert_eq!(spot.instances(".spot/sandbox").len(), 0);
+}
+
+#[test]
+fn faults_of_a_host_are_set_and_its_commands_read_from_outside() {
+    let spot = Spot::new();
+    let options = Options { boot_time: Duration::ZERO, ..Options::default() };
+    let sandbox = Sandbox::start_with(spot.folder(), options).unwrap();
+    let run = |text: &str| {
+        let path = spot.write("recipes/part.rhai", text);
+        let host = Host::builder().project(spot.folder()).sandbox(&sandbox).ui(Arc::new(Recorder::default()));
+        host.build().unwrap().run(&path.to_string_lossy(), [""; 0]).unwrap().value
+    };
+    let id = run("let project = config::load();\n\
+        let plan = fleet::prepare(project, #{ count: 1, regions: [\"us-west-2\"], types: [\"t3.micro\"], market: \"spot\", max_price: 0.0 });\n\
+        fleet::reach(fleet::launch(plan))[0].id");
+    let id = id.as_str().unwrap();
+    let update = "fleet::reach(state::instances()).map(|host| ssh::run(host, \"sudo apt-get update\", #{ quiet: true }).ok)[0]";
+    assert_eq!(run(update), serde_json::json!(true));
+    let faults =
+        r#"{"commands": [{"command": "apt-get", "arguments": "update*", "status": 100, "times": 1}]}"#;
+    let faults: HostFaults = serde_json::from_str(faults).unwrap();
+    sandbox.set_host_faults(id, &faults).unwrap();
+    assert_eq!(run(update), serde_json::json!(false));
+    let commands = sandbox.host_commands(id).unwrap();
+    assert!(commands.contains(r#""arguments":["update"],"status":100}"#), "{commands}");
+    for unknown in ["i-0123456789abcdef0", "nonsense"] {
+        assert!(
+            sandbox.set_host_faults(unknown, &faults).is_err() && sandbox.host_commands(unknown).is_err()
+        );
+    }
+    let impossible = HostFaults { max_sessions: Some(0), ..HostFaults::default() };
+    let error = sandbox.set_host_faults(id, &impossible).unwrap_err();
+    assert!(error.message().contains("max_sessions"), "{error}");
 }

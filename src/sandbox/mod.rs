@@ -34,7 +34,7 @@ use crate::error::{Error, Kind, Result};
 use clock::Clock;
 use ec2::{CallLog, Endpoint, Machine, Machines, RecordedCall, Warning};
 use faults::{Faults, HostRule};
-use hosts::{HostFaults, HostSpec, Hosts};
+use hosts::{HostFaults, HostLimits, HostSpec, Hosts};
 
 /// How a sandbox behaves.
 #[derive(Debug, Clone)]
@@ -47,6 +47,8 @@ pub struct Options {
     pub clock: Clock,
     /// What goes wrong with every host on purpose; [`Sandbox::set_host_faults`] for single ones.
     pub host_faults: HostFaults,
+    /// What each host may use of the machine.
+    pub host_limits: HostLimits,
     /// Whether every call is recorded, see [`Sandbox::calls`].
     pub record_calls: bool,
     /// How long to wait while another process has the project's sandbox open.
@@ -78,6 +80,7 @@ impl Default for Options {
             faults: ec2::Faults::default(),
             clock: Clock::default(),
             host_faults: HostFaults::default(),
+            host_limits: HostLimits::default(),
             record_calls: false,
             lock_wait: Duration::ZERO,
             port: 0,
@@ -265,6 +268,27 @@ impl Sandbox {
         self.control.put("/_sandbox/faults", &wanted).map(drop)
     }
 
+    /// Makes things go wrong with the host of an instance, from now on, in place of what did before.
+    /// `POST /_sandbox/host` with `{"instance_id": "i-…", "faults": {…}}` does the same.
+    ///
+    /// # Errors
+    /// When there is no such running host, or a fault is not possible; internal when the sandbox does not
+    /// answer.
+    pub fn set_host_faults(&self, instance: &str, faults: &HostFaults) -> Result<()> {
+        let body = serde_json::json!({ "instance_id": instance, "faults": faults });
+        self.control.post("/_sandbox/host", &body).map(|_| ())
+    }
+
+    /// What the stand-ins on the host of an instance (`sudo`, `systemctl`, `apt-get`, …) were asked for so
+    /// far, a JSON object per line, see [`Hosts::commands`](hosts::Hosts::commands).
+    /// `GET /_sandbox/hosts/i-…/commands` does the same.
+    ///
+    /// # Errors
+    /// When there is no such running host; internal when the sandbox does not answer.
+    pub fn host_commands(&self, instance: &str) -> Result<String> {
+        self.control.text(&format!("/_sandbox/hosts/{instance}/commands"))
+    }
+
     /// The calls that its endpoint has answered so far; none unless [`Options::record_calls`] is set and
     /// it was started here.
     pub fn calls(&self) -> Vec<RecordedCall> {
@@ -320,6 +344,7 @@ fn serve(
             ssh_port,
             boot_time: options.boot_time,
             clock: options.clock.clone(),
+            limits: options.host_limits,
             faults: options.host_faults,
             rules: faults.hosts.clone(),
             seed: faults.seed.unwrap_or_default(),
@@ -372,6 +397,7 @@ struct Fleet {
     ssh_port: u16,
     boot_time: Duration,
     clock: Clock,
+    limits: HostLimits,
     faults: HostFaults,
     rules: Vec<HostRule>,
     seed: u64,
@@ -402,6 +428,9 @@ impl Machines for Fleet {
             boot_time: self.boot_time,
             launched: machine.launched,
             clock: self.clock.clone(),
+            metadata_tags: None,
+            metadata_v1: false,
+            limits: self.limits.clone(),
             faults,
         };
         self.hosts.boot(spec).await
@@ -432,6 +461,15 @@ impl Machines for Fleet {
             Err(error) if error.kind() == Kind::Usage => Ok(()),
             result => result,
         }
+    }
+
+    async fn spoil(&self, id: &str, faults: serde_json::Value) -> Result<()> {
+        let faults = serde_json::from_value(faults).map_err(|error| Error::usage(error.to_string()))?;
+        self.hosts.set_faults(id, faults).await
+    }
+
+    async fn commands(&self, id: &str) -> Result<String> {
+        self.hosts.commands(id).await
     }
 
     async fn remove(&self, id: &str) -> Result<()> {

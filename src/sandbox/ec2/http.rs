@@ -266,14 +266,30 @@ impl Connections {
                     Err(fault) => response::json_fault(&fault),
                 }
             }
-            (Method::POST, "/_sandbox/interrupt" | "/_sandbox/hold" | "/_sandbox/release") => {
+            (Method::GET, path) if path.starts_with("/_sandbox/hosts/") => {
+                let id =
+                    path.strip_prefix("/_sandbox/hosts/").and_then(|rest| rest.strip_suffix("/commands"));
+                match id {
+                    Some(id) => match self.service.commands(id).await {
+                        Ok(lines) => Response::json(200, lines),
+                        Err(fault) => response::json_fault(&fault),
+                    },
+                    None => response::json_fault(&not_found(path)),
+                }
+            }
+            (
+                Method::POST,
+                "/_sandbox/interrupt" | "/_sandbox/hold" | "/_sandbox/release" | "/_sandbox/host",
+            ) => {
                 let body = Limited::new(request.into_body(), LONGEST_BODY).collect().await;
-                let wanted = body.ok().and_then(|body| serde_json::from_slice(&body.to_bytes()).ok());
+                let wanted: Option<Value> =
+                    body.ok().and_then(|body| serde_json::from_slice(&body.to_bytes()).ok());
                 let Some(wanted) = wanted else {
                     return response::json_fault(&Fault::value("expected a JSON object"));
                 };
                 let nothing = |()| Value::Object(Default::default());
                 let done = match path.as_str() {
+                    "/_sandbox/host" => self.service.spoil(wanted).await.map(nothing),
                     "/_sandbox/hold" => self
                         .service
                         .hold(wanted)
@@ -287,9 +303,13 @@ impl Connections {
                     Err(fault) => response::json_fault(&fault),
                 }
             }
-            _ => response::json_fault(&Fault::with_status(404, "NotFound", format!("there is no {path}"))),
+            _ => response::json_fault(&not_found(&path)),
         }
     }
+}
+
+fn not_found(path: &str) -> Fault {
+    Fault::with_status(404, "NotFound", format!("there is no {path}"))
 }
 
 /// A request that has been read.

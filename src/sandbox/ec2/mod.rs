@@ -40,7 +40,7 @@ use super::clock::Clock;
 pub use super::faults::{
     CapacityFault, Faults, Interruption, Latency, Lifecycle, Market, PriceFault, QuotaSetting, Refusal,
 };
-use crate::error::Result;
+use crate::error::{Error, Result};
 pub use calls::{CallLog, RecordedCall};
 pub(super) use store::lock;
 
@@ -97,6 +97,18 @@ pub trait Machines: Send + Sync {
     ///
     /// It is called after `boot` has returned; `boot` starts it again.
     async fn stop(&self, id: &str) -> Result<()>;
+
+    /// Makes things go wrong with a machine on purpose, as the one who started the sandbox describes it.
+    async fn spoil(&self, id: &str, faults: serde_json::Value) -> Result<()> {
+        let _ = faults;
+        Err(Error::usage(format!("{id} cannot be made to fail")))
+    }
+
+    /// What the machine was asked for so far, a JSON object per line.
+    async fn commands(&self, id: &str) -> Result<String> {
+        let _ = id;
+        Ok(String::new())
+    }
 
     /// Lets what runs inside the machine of a spot instance know that it is to end.
     ///

@@ -22,6 +22,7 @@ use super::holders;
 use super::interruptions::{self, Interrupt};
 use super::market;
 use super::model::cloud::Cloud;
+use super::model::id;
 use super::model::instance::Pace;
 use super::model::region::Region;
 use super::moment::Moment;
@@ -36,7 +37,7 @@ use super::store::Store;
 use super::struck::StruckLog;
 use super::xml::Xml;
 use super::{Machines, Options};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::sandbox::clock::STORE_EVERY;
 use crate::sandbox::faults::Faults;
 use crate::sandbox::faults::dice::Lot;
@@ -72,6 +73,22 @@ enum Outcome {
     NotBooted(String, Error),
     Removed(String),
     NotRemoved(String, Error),
+}
+
+/// What `POST /_sandbox/host` asks for.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Spoil {
+    instance_id: String,
+    faults: Value,
+}
+
+/// What a machine refuses, as an answer.
+fn refused(error: &Error) -> Fault {
+    match error.kind() {
+        Kind::Usage => Fault::value(error.to_string()),
+        _ => Fault::internal(error.to_string()),
+    }
 }
 
 fn pace(options: &Options) -> Pace {
@@ -364,6 +381,21 @@ impl Service {
         self.take_back().await;
         self.doomed.notify_one();
         Ok(())
+    }
+
+    /// Makes things go wrong with a machine: `{"instance_id": "i-…", "faults": {…}}`.
+    pub async fn spoil(&self, wanted: Value) -> Result<(), Fault> {
+        let wanted: Spoil =
+            serde_json::from_value(wanted).map_err(|error| Fault::value(error.to_string()))?;
+        id::INSTANCE.check(&wanted.instance_id)?;
+        let done = self.machines.spoil(&wanted.instance_id, wanted.faults).await;
+        done.map_err(|error| refused(&error))
+    }
+
+    /// What a machine was asked for, a JSON object per line.
+    pub async fn commands(&self, instance: &str) -> Result<String, Fault> {
+        id::INSTANCE.check(instance)?;
+        self.machines.commands(instance).await.map_err(|error| refused(&error))
     }
 
     /// Lets another service of AWS keep an interface in a subnet; its id.

@@ -1,6 +1,7 @@
 //! The first boot: carries out the user data, inside the host, once.
 
 use std::process::Stdio;
+use std::sync::Arc;
 
 use tokio::io::AsyncWriteExt;
 
@@ -26,14 +27,17 @@ struct Step {
 
 /// Carries out the user data of a host unless an earlier boot did, and leaves the result where
 /// `cloud-init status` looks for it.
-pub(super) async fn run(host: &Host) {
+pub(super) async fn run(host: &Arc<Host>) {
     let mark = host.layout().user_data_mark();
     // Without user data a new host is finished from the start.
     if matches!(host.user_data(), Ok(UserData::Nothing)) || mark.exists() {
         return;
     }
+    let faults = host.trouble().now().cloud_init.clone();
+    tokio::time::sleep(faults.slow).await;
     let mut failures = Vec::new();
     match host.user_data() {
+        Ok(_) if faults.error.is_some() => failures.extend(faults.error),
         Ok(user_data) => {
             for step in steps(user_data) {
                 if let Err(error) = perform(host, &step.command, step.input).await {
@@ -94,9 +98,10 @@ fn write_step(file: &FileToWrite) -> Step {
 }
 
 /// Runs a shell command as root inside the host, its output in cloud-init's log.
-async fn perform(host: &Host, command: &str, input: Vec<u8>) -> Result<()> {
+async fn perform(host: &Arc<Host>, command: &str, input: Vec<u8>) -> Result<()> {
     let failed = |error| Error::internal("cannot start a command in the host").with_source(error);
-    let mut session = host.namespace().await?.session();
+    let namespace = host.namespace().await?;
+    let mut session = namespace.session();
     session.arg("boot").arg(host.next_session().to_string()).args(["root", "/root", "--", command]);
     session.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = session.spawn().map_err(failed)?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use tokio::runtime::Handle;
 
+use super::faults::HostFaults;
 use super::host::Host;
 use super::isolation::Isolation;
 use super::spec::HostSpec;
@@ -53,6 +54,7 @@ impl Hosts {
     /// When the machine cannot isolate hosts (`SandboxUnavailable`; then nothing was started), the
     /// host is up already, its folder cannot be written or its address is taken.
     pub async fn boot(&self, spec: HostSpec) -> Result<()> {
+        spec.faults.check()?;
         let id = spec.id.clone();
         {
             let mut hosts = self.fleet.hosts();
@@ -117,12 +119,35 @@ impl Hosts {
     /// # Errors
     /// When there is no such host or it is halted, or the file cannot be written.
     pub async fn tell(&self, id: &str, path: &str, text: Option<&str>) -> Result<()> {
-        let host = self.fleet.find(id)?.map_err(|_| Error::usage(format!("{id} is halted")))?;
+        let host = self.fleet.running(id)?;
         let (path, text) = (path.to_owned(), text.map(str::to_owned));
         let written = self.on_runtime(async move { Ok(host.layout().tell(&path, text.as_deref())) }).await?;
         written.map_err(|error| {
             Error::config(format!("cannot write the metadata of {id}: {error}")).with_source(error)
         })
+    }
+
+    /// Changes what goes wrong with a host, from now on; counting starts anew. `slow_boot` and `never_boots`
+    /// count for its next boot only.
+    ///
+    /// # Errors
+    /// When a fault is not possible (see [`HostFaults::check`]), there is no such host or it is halted, or
+    /// its files cannot be written.
+    pub async fn set_faults(&self, id: &str, faults: HostFaults) -> Result<()> {
+        faults.check()?;
+        let host = self.fleet.running(id)?;
+        self.on_runtime(async move { host.set_faults(faults).await }).await
+    }
+
+    /// What the stand-ins of a host (`sudo`, `systemctl`, `apt-get`, …) were asked for so far, a JSON object
+    /// per line with `time`, `user`, `folder`, `command`, `arguments`, and `status` when it failed on
+    /// purpose. The host can write this file itself: it is as trustworthy as the host.
+    ///
+    /// # Errors
+    /// When there is no such host, or its files cannot be read.
+    pub async fn commands(&self, id: &str) -> Result<String> {
+        let host = self.fleet.running(id)?;
+        self.on_runtime(async move { host.commands().await }).await
     }
 
     /// Halts all hosts, those that are only just being booted included. Folders stay.
@@ -198,10 +223,16 @@ impl Fleet {
         let isolation = self.isolation.get_or_try_init(probe).await?.clone();
         let host =
             tokio::task::spawn_blocking(move || Host::prepare(spec, isolation)).await.map_err(lost)??;
+        host.spoil_commands(&host.spec().faults.commands).await?;
         let socket = host.bind()?;
         let host = Arc::new(host);
         tokio::spawn(host.clone().run(socket));
         Ok(host)
+    }
+
+    /// The host with this id, which must not be halted.
+    fn running(&self, id: &str) -> Result<Arc<Host>> {
+        self.find(id)?.map_err(|_| Error::usage(format!("{id} is halted")))
     }
 
     /// The host with this id, or the folder it left.

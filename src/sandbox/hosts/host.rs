@@ -2,29 +2,41 @@
 
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
+use nix::unistd::symlinkat;
 use russh::keys::{Algorithm, PrivateKey, PublicKey};
 use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::cloud_init;
+use super::faults::{CommandFault, DiskFaults, HostFaults};
 use super::isolation::Isolation;
 use super::layout::Layout;
 use super::namespace::Namespace;
+use super::quota::Quota;
 use super::server::{self, Connection};
 use super::spec::HostSpec;
-use super::tree::Files;
+use super::tree::{Files, Tree};
+use super::trouble::Trouble;
 use super::user_data::UserData;
 use crate::error::{Error, Result};
 
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 128;
+/// How long to wait after a refusal of the system.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Where stand-ins write down what they were asked for.
+const COMMANDS: &str = "/var/log/sandbox/commands.jsonl";
+/// No more of it is read.
+const MAX_COMMANDS: u64 = 16 * 1024 * 1024;
 /// An `authorized_keys` larger than this is not read.
 const MAX_KEYS: u64 = 256 * 1024;
 
@@ -52,6 +64,14 @@ pub(super) struct Host {
     accounts: Vec<Account>,
     user_data: Result<UserData>,
     server: Arc<russh::server::Config>,
+    /// With another host key.
+    impostor: OnceLock<Arc<russh::server::Config>>,
+    trouble: Arc<Trouble>,
+    quota: Arc<Quota>,
+    /// Whether there is more on its disk than may be.
+    full: AtomicBool,
+    /// Held while what the disk can do is being changed.
+    disk: tokio::sync::Mutex<DiskFaults>,
     namespace: Mutex<Option<Arc<Namespace>>>,
     /// Held while namespaces are being started.
     starting: tokio::sync::Mutex<()>,
@@ -72,6 +92,11 @@ impl Host {
         let key = host_key(&layout.host_key())?;
         Ok(Host {
             server: Arc::new(server::config(key)),
+            impostor: OnceLock::new(),
+            trouble: Arc::new(Trouble::new(spec.faults.clone()).with_output_rate(spec.limits.output_rate)),
+            quota: Arc::new(Quota::new(spec.limits.disk, vec![layout.rootfs(), layout.local()])),
+            full: AtomicBool::new(false),
+            disk: tokio::sync::Mutex::default(),
             spec,
             layout,
             isolation,
@@ -141,21 +166,162 @@ impl Host {
             return std::future::pending().await;
         }
         self.spec.clock.sleep_until(self.spec.booted()).await;
-        let Ok(listener) = socket.listen(BACKLOG) else { return };
-        tokio::join!(self.clone().accept(listener), cloud_init::run(&self));
+        tokio::join!(self.clone().accept(socket), cloud_init::run(&self));
     }
 
-    async fn accept(self: Arc<Self>, listener: TcpListener) {
+    async fn accept(self: Arc<Self>, socket: TcpSocket) {
+        let mut changes = self.trouble.changes();
+        let mut socket = Some(socket);
         loop {
-            match listener.accept().await {
-                Ok((stream, peer)) => {
-                    let _ = stream.set_nodelay(true);
-                    tokio::spawn(Connection::new(self.clone(), peer).serve(stream, self.server.clone()));
+            if changes.borrow_and_update().refuses {
+                // Bound, so that the address stays ours, and not listening.
+                socket = socket.or_else(|| self.bind().ok());
+                if changes.changed().await.is_err() {
+                    return;
                 }
-                // Out of descriptors, most likely: what is open now will be closed.
-                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                continue;
+            }
+            match socket.take().map_or_else(|| self.bind(), Ok).map(|socket| socket.listen(BACKLOG)) {
+                Ok(Ok(listener)) => self.serve(&listener, &mut changes).await,
+                // Connections of before may still be closing.
+                _ => tokio::time::sleep(PAUSE).await,
             }
         }
+    }
+
+    /// Accepts connections until the port is to refuse them.
+    async fn serve(self: &Arc<Self>, listener: &TcpListener, changes: &mut watch::Receiver<Arc<HostFaults>>) {
+        loop {
+            let accepted = tokio::select! {
+                changed = changes.wait_for(|faults| faults.refuses) => {
+                    drop(changed);
+                    return;
+                }
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    let _ = stream.set_nodelay(true);
+                    tokio::spawn(Connection::new(self.clone(), peer).serve(stream));
+                }
+                // Out of descriptors, most likely: what is open now will be closed.
+                Err(_) => tokio::time::sleep(PAUSE).await,
+            }
+        }
+    }
+
+    /// How much of the disk it may have.
+    pub(super) fn quota(&self) -> &Arc<Quota> {
+        &self.quota
+    }
+
+    /// Says whether there is more on its disk than may be; whether that is news. While it is so, commands
+    /// cannot make any file larger.
+    pub(super) fn set_full(&self, full: bool) -> bool {
+        let limits = if full { self.spec.limits.for_full_disk() } else { self.spec.limits.for_shell() };
+        if self.full.swap(full, Ordering::Relaxed) == full {
+            return false;
+        }
+        // Without it, what writes next is killed again.
+        let _ = self.layout.tell_limits(&limits);
+        true
+    }
+
+    /// Held while namespaces are being started or ended.
+    pub(super) fn starting(&self) -> &tokio::sync::Mutex<()> {
+        &self.starting
+    }
+
+    /// Where the running namespaces are kept.
+    pub(super) fn slot(&self) -> &Mutex<Option<Arc<Namespace>>> {
+        &self.namespace
+    }
+
+    /// What goes wrong on purpose.
+    pub(super) fn trouble(&self) -> &Arc<Trouble> {
+        &self.trouble
+    }
+
+    /// Changes what goes wrong on purpose.
+    ///
+    /// # Errors
+    /// When the disk of the host cannot be made to fail.
+    pub(super) async fn set_faults(&self, faults: HostFaults) -> Result<()> {
+        self.spoil_commands(&faults.commands).await?;
+        self.trouble.set(faults);
+        // Not while namespaces come or go.
+        let _starting = self.starting.lock().await;
+        match self.running() {
+            Some(namespace) => self.spoil_disk(&namespace).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Makes commands fail as wanted, from the next one on.
+    ///
+    /// # Errors
+    /// When that cannot be written down where they look.
+    pub(super) async fn spoil_commands(&self, faults: &[CommandFault]) -> Result<()> {
+        let failed = |error: std::io::Error| {
+            Error::config(format!("{}: cannot write the faults of its commands: {error}", self.spec.id))
+                .with_source(error)
+        };
+        let (layout, written) = (self.layout.clone(), faults.to_vec());
+        let done = tokio::task::spawn_blocking(move || layout.tell_command_faults(&written)).await;
+        done.map_err(|error| Error::internal("a task was lost").with_source(error))?.map_err(failed)?;
+        let local = self.open_files(self.layout.local()).await?;
+        for fault in faults {
+            // A command without a stand-in gets one that goes on to the real one when it is not to fail.
+            let path = format!("bin/{}", fault.command);
+            let linked = local.with(move |tree| {
+                let (folder, name) = tree.parent(&path)?;
+                match symlinkat("/run/sandbox/real.sh", &folder, name) {
+                    Err(Errno::EEXIST) => Ok(()),
+                    result => result,
+                }
+            });
+            linked.await.map_err(|error| failed(error.into()))?;
+        }
+        Ok(())
+    }
+
+    /// What the stand-ins were asked for so far.
+    ///
+    /// # Errors
+    /// When the record cannot be read.
+    pub(super) async fn commands(&self) -> Result<String> {
+        let root = self.running().map_or_else(|| self.layout.rootfs(), |namespace| namespace.root());
+        let read = self.open_files(root).await?.with(|tree| read_text(tree, COMMANDS, MAX_COMMANDS)).await;
+        match read {
+            Err(Errno::ENOENT) => Ok(String::new()),
+            result => result.map_err(|error| {
+                Error::config(format!("{}: cannot read {COMMANDS}: {error}", self.spec.id)).with_source(error)
+            }),
+        }
+    }
+
+    /// Makes the disk as bad as it is to be.
+    async fn spoil_disk(&self, namespace: &Namespace) -> Result<()> {
+        let wanted = self.trouble.now().disk.clone();
+        let mut now = self.disk.lock().await;
+        if (now.full_after, now.broken) == (wanted.full_after, wanted.broken) {
+            return Ok(());
+        }
+        namespace.set_disk(&wanted).await.map_err(|error| error.context(&self.spec.id))?;
+        *now = wanted;
+        Ok(())
+    }
+
+    /// The configuration of the next connection.
+    pub(super) fn server(&self) -> Result<Arc<russh::server::Config>> {
+        if !self.trouble.now().other_host_key {
+            return Ok(self.server.clone());
+        }
+        if let Some(impostor) = self.impostor.get() {
+            return Ok(impostor.clone());
+        }
+        let key = host_key(&self.layout.host_key().with_extension("other"))?;
+        Ok(self.impostor.get_or_init(|| Arc::new(server::config(key))).clone())
     }
 
     /// The account of this name.
@@ -170,18 +336,9 @@ impl Host {
         if account.authorized_keys.iter().any(|line| is_key(line, key)) {
             return true;
         }
-        let (root, identity) = (self.layout.rootfs(), self.isolation.identity());
         let path = format!("{}/.ssh/authorized_keys", account.home());
-        let Ok(Ok(files)) = tokio::task::spawn_blocking(move || Files::open(&root, identity)).await else {
-            return false;
-        };
-        let text = files.with(move |tree| {
-            let file = tree.file(&path, OFlag::O_RDONLY, Mode::empty())?;
-            let mut text = String::new();
-            std::io::Read::read_to_string(&mut std::io::Read::take(file, MAX_KEYS), &mut text)
-                .map_err(super::tree::errno)?;
-            Ok(text)
-        });
+        let Ok(files) = self.open_files(self.layout.rootfs()).await else { return false };
+        let text = files.with(move |tree| read_text(tree, &path, MAX_KEYS));
         text.await.is_ok_and(|text| text.lines().any(|line| is_key(line, key)))
     }
 
@@ -189,7 +346,7 @@ impl Host {
     ///
     /// # Errors
     /// When they cannot be set up, or the host is being halted.
-    pub(super) async fn namespace(&self) -> Result<Arc<Namespace>> {
+    pub(super) async fn namespace(self: &Arc<Self>) -> Result<Arc<Namespace>> {
         if let Some(running) = self.running() {
             return Ok(running);
         }
@@ -202,7 +359,12 @@ impl Host {
         }
         let started = Namespace::start(&self.isolation, &self.layout, &self.spec.hostname()).await;
         let started = Arc::new(started.map_err(|error| error.context(&self.spec.id))?);
+        *self.disk.lock().await = DiskFaults::default();
+        self.spoil_disk(&started).await?;
         *self.namespace.lock().unwrap_or_else(PoisonError::into_inner) = Some(started.clone());
+        let tending = self.clone().tend(started.clone());
+        let halted = self.halted.clone();
+        tokio::spawn(async move { halted.run_until_cancelled(tending).await });
         Ok(started)
     }
 
@@ -211,12 +373,17 @@ impl Host {
         namespace.filter(|namespace| namespace.is_alive())
     }
 
-    /// The files of the host with everything that is mounted in them.
+    /// The files of the host with everything that is mounted in them, and what keeps it mounted.
     ///
     /// # Errors
     /// When the namespaces cannot be set up.
-    pub(super) async fn files(&self) -> Result<Files> {
-        let (root, identity) = (self.namespace().await?.root(), self.isolation.identity());
+    pub(super) async fn files(self: &Arc<Self>) -> Result<(Files, Arc<Namespace>)> {
+        let namespace = self.namespace().await?;
+        Ok((self.open_files(namespace.root()).await?, namespace))
+    }
+
+    async fn open_files(&self, root: PathBuf) -> Result<Files> {
+        let identity = self.isolation.identity();
         tokio::task::spawn_blocking(move || Files::open(&root, identity))
             .await
             .map_err(|error| Error::internal("a task was lost").with_source(error))?
@@ -231,8 +398,19 @@ impl Host {
         let _starting = self.starting.lock().await;
         let namespace = self.namespace.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(namespace) = namespace {
-            namespace.stop().await;
+            self.end_namespace(&namespace).await;
         }
+    }
+
+    /// Ends namespaces, and keeps what was written to a disk that is full on purpose.
+    pub(super) async fn end_namespace(&self, namespace: &Namespace) {
+        let mut disk = self.disk.lock().await;
+        if disk.full_after.is_some() {
+            // What cannot be kept is lost with the disk that failed.
+            let _ = namespace.set_disk(&DiskFaults::default()).await;
+        }
+        *disk = DiskFaults::default();
+        namespace.stop().await;
     }
 
     /// Ends the host as far as that goes without waiting.
@@ -242,6 +420,15 @@ impl Host {
             namespace.kill();
         }
     }
+}
+
+/// The beginning of a text file inside the host.
+fn read_text(tree: &Tree, path: &str, most: u64) -> nix::Result<String> {
+    let file = tree.file(path, OFlag::O_RDONLY, Mode::empty())?;
+    let mut text = Vec::new();
+    std::io::Read::read_to_end(&mut std::io::Read::take(file, most), &mut text)
+        .map_err(super::tree::errno)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// The main account and those of the user data, with their keys.

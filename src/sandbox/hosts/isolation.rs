@@ -3,9 +3,11 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::unistd::{Gid, Uid};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::error::{Error, Result};
 
@@ -66,6 +68,10 @@ pub(super) struct Isolation {
     unshare: PathBuf,
     nsenter: PathBuf,
     setsid: PathBuf,
+    /// What a perl needs to begin a new session keyring, if this process has one that hosts must not see.
+    keyring: Option<PathBuf>,
+    /// How many namespaces may be set up at once: more would only wait for the same processors.
+    turns: Arc<Semaphore>,
 }
 
 impl Isolation {
@@ -74,12 +80,15 @@ impl Isolation {
         for needed in ["mount", "umount", "pivot_root", "sh", "hostname"] {
             tool(needed)?;
         }
+        let turns = std::thread::available_parallelism().map_or(1, usize::from) * 2;
         Ok(Isolation {
             identity: Identity::current(),
             setpriv: tool("setpriv")?,
             unshare: tool("unshare")?,
             nsenter: tool("nsenter")?,
             setsid: tool("setsid")?,
+            keyring: keyring()?,
+            turns: Arc::new(Semaphore::new(turns.max(2))),
         })
     }
 
@@ -113,6 +122,11 @@ impl Isolation {
             .with_hint(hint(Path::new("/proc/sys"))))
     }
 
+    /// Waits for a turn to set up namespaces, which lasts as long as what is returned.
+    pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.turns.acquire().await.ok()
+    }
+
     /// As whom hosts run.
     pub(super) fn identity(&self) -> Identity {
         self.identity
@@ -131,6 +145,14 @@ impl Isolation {
     /// (an `unshare` that [`Isolation::create`] started), without the dangerous capabilities, in a
     /// session of its own: a shared one would share the caller's terminal.
     pub(super) fn enter(&self, holder: u32) -> Command {
+        let mut command = self.enter_with_power(holder);
+        command.arg("--").arg(&self.setsid).args(self.reduce());
+        command
+    }
+
+    /// The same with all capabilities over the namespaces, for our own scripts that mount something; to
+    /// be followed by a program.
+    pub(super) fn enter_with_power(&self, holder: u32) -> Command {
         let mut command = self.as_host(&self.nsenter);
         // The identity of hosts is the mapped root already; setgroups is not allowed to it.
         command.arg("--preserve-credentials");
@@ -144,7 +166,6 @@ impl Isolation {
         ] {
             command.arg(format!("--{option}=/proc/{holder}/ns/{file}"));
         }
-        command.arg("--").arg(&self.setsid).args(self.reduce());
         command
     }
 
@@ -162,18 +183,54 @@ impl Isolation {
 
     /// The program as the identity of hosts, with an empty environment.
     fn as_host(&self, program: &Path) -> Command {
-        let mut command = match self.identity.owner() {
-            None => Command::new(program),
-            Some((user, group)) => {
-                let mut command = Command::new(&self.setpriv);
-                command.arg(format!("--reuid={user}")).arg(format!("--regid={group}"));
-                command.args(["--clear-groups", "--"]).arg(program);
+        let first = if self.identity.owner().is_some() { &self.setpriv } else { program };
+        // As who runs spot, whose limit on keys is the larger one.
+        let mut command = match &self.keyring {
+            None => Command::new(first),
+            Some(perl) => {
+                let mut command = Command::new(perl);
+                command.args(["-e", NEW_KEYRING, KEYCTL]).arg(first);
                 command
             }
         };
+        if let Some((user, group)) = self.identity.owner() {
+            command.arg(format!("--reuid={user}")).arg(format!("--regid={group}"));
+            command.args(["--clear-groups", "--"]).arg(program);
+        }
         command.env_clear().env("PATH", TOOL_FOLDERS.join(":")).env("LANG", "C.UTF-8");
         command
     }
+}
+
+/// The number of the system call `keyctl`.
+pub(super) const KEYCTL: &str = if cfg!(target_arch = "x86_64") { "250" } else { "219" };
+
+/// Namespaces do not keep keys apart: the session keyring, and with it every key of a login session, is
+/// inherited. Tells whether there is one; where the call is forbidden it is so for hosts too.
+const HAS_KEYRING: &str =
+    "my $call = 0 + shift; my $own = syscall($call, 0, -3, 0); my $user = syscall($call, 0, -5, 0);
+exit($own >= 0 && $own != $user ? 0 : 1)";
+
+/// Begins a new session keyring and goes on to what follows.
+const NEW_KEYRING: &str = "syscall(0 + shift, 1, 0) >= 0 or die qq(cannot begin a session keyring: $!\\n);
+exec { $ARGV[0] } @ARGV or die qq($ARGV[0]: $!\\n)";
+
+/// The perl that begins new session keyrings, if that is needed.
+fn keyring() -> Result<Option<PathBuf>> {
+    let Ok(perl) = tool("perl") else {
+        let keys = std::fs::read_to_string("/proc/keys").unwrap_or_default();
+        if keys
+            .lines()
+            .any(|line| line.contains(" keyring ") && !line.contains(" _uid") && !line.contains(" ."))
+        {
+            return Err(unavailable("the keys of this login session would be open to hosts")
+                .with_hint("install perl, or start spot without a session keyring"));
+        }
+        return Ok(None);
+    };
+    let asked = Command::new(&perl).args(["-e", HAS_KEYRING, KEYCTL]).stdin(Stdio::null()).status();
+    let asked = asked.map_err(|error| unavailable("cannot start perl").with_source(error))?;
+    Ok(asked.success().then_some(perl))
 }
 
 /// The least that a host needs, each step named when it fails.

@@ -15,6 +15,7 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 
+use super::faults::CommandFault;
 use super::host::Account;
 use super::isolation::Identity;
 use super::metadata;
@@ -23,7 +24,7 @@ use crate::error::{Error, Result};
 
 /// Stand-ins for commands that would need the network, a service manager or real users, with the
 /// further names under which each is found.
-const COMMANDS: [(&str, &str, &[&str]); 9] = [
+const COMMANDS: [(&str, &str, &[&str]); 11] = [
     ("sudo", include_str!("guest/commands/sudo"), &[]),
     ("whoami", include_str!("guest/commands/whoami"), &[]),
     ("id", include_str!("guest/commands/id"), &[]),
@@ -35,16 +36,23 @@ const COMMANDS: [(&str, &str, &[&str]); 9] = [
     ),
     ("systemctl", include_str!("guest/commands/systemctl"), &["service"]),
     ("apt-get", include_str!("guest/commands/apt-get"), &["apt"]),
-    ("docker", include_str!("guest/commands/docker"), &[]),
+    ("docker", include_str!("guest/commands/docker"), &["docker-compose"]),
+    ("journalctl", include_str!("guest/commands/journalctl"), &[]),
+    ("snap", include_str!("guest/commands/snap"), &[]),
     ("cloud-init", include_str!("guest/commands/cloud-init"), &[]),
 ];
 
 /// What `runtime` holds.
-const RUNTIME: [(&str, &str); 6] = [
+const RUNTIME: [(&str, &str); 11] = [
     ("isolate.sh", include_str!("guest/isolate.sh")),
     ("init.sh", include_str!("guest/init.sh")),
     ("session.sh", include_str!("guest/session.sh")),
     ("metadata.pl", include_str!("guest/metadata.pl")),
+    ("disk.sh", include_str!("guest/disk.sh")),
+    ("stand-in.sh", include_str!("guest/stand-in.sh")),
+    ("real.sh", include_str!("guest/real.sh")),
+    ("unit.sh", include_str!("guest/unit.sh")),
+    ("limits.sh", include_str!("guest/limits.sh")),
     ("terminal.sh", include_str!("guest/terminal.sh")),
     ("empty", ""),
 ];
@@ -135,6 +143,43 @@ impl Layout {
         self.machine().join("rootfs")
     }
 
+    /// The host's `/usr/local`.
+    pub(super) fn local(&self) -> PathBuf {
+        self.machine().join("local")
+    }
+
+    /// Sets what `limits.sh` reads.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(super) fn tell_limits(&self, text: &str) -> std::io::Result<()> {
+        file(&self.machine().join("runtime/limits"), text, 0o644)
+    }
+
+    /// Writes down which commands fail, where `stand-in.sh` looks: a file per fault in a folder per command,
+    /// with status, times, mark and pattern in a line each, and after them what is said.
+    ///
+    /// # Errors
+    /// When the files cannot be written.
+    pub(super) fn tell_command_faults(&self, faults: &[CommandFault]) -> std::io::Result<()> {
+        let folder_of_all = self.machine().join("runtime/faults");
+        match fs::remove_dir_all(&folder_of_all) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        // The mark tells what is counted now from what was counted before.
+        let mark = jiff::Timestamp::now().as_nanosecond();
+        for (number, fault) in faults.iter().enumerate() {
+            let folder = folder_of_all.join(&fault.command);
+            fs::create_dir_all(&folder)?;
+            let times = fault.times.map(|times| times.to_string()).unwrap_or_default();
+            let pattern = fault.arguments.as_deref().unwrap_or("*");
+            let text = format!("{}\n{times}\n{mark}-{number}\n{pattern}\n{}", fault.status, fault.stderr);
+            file(&folder.join(format!("{number:04}")), &text, 0o644)?;
+        }
+        Ok(())
+    }
+
     /// Sets what the host's metadata service tells at a path below `latest/meta-data`; none removes it.
     ///
     /// # Errors
@@ -181,12 +226,14 @@ impl Layout {
         folder(&self.machine(), 0o755)?;
         folder(&runtime, 0o755)?;
         for (name, text) in RUNTIME {
-            file(&runtime.join(name), text, 0o644)?;
+            file(&runtime.join(name), text, 0o755)?;
         }
-        for (path, text) in metadata::of(spec) {
+        folder(&runtime.join("disk"), 0o755)?;
+        self.tell_limits(&spec.limits.for_shell())?;
+        for (path, content) in metadata::of(spec) {
             let path = runtime.join(path);
             fs::create_dir_all(path.parent().unwrap_or(&runtime))?;
-            file(&path, &text, 0o644)?;
+            file(&path, &content, 0o644)?;
         }
         if self.rootfs().exists() {
             return Ok(());
@@ -307,13 +354,13 @@ fn folder(path: &Path, mode: u32) -> std::io::Result<()> {
 }
 
 /// Writes a file through a temporary one, so that a reader never sees half of it.
-fn file(path: &Path, text: &str, mode: u32) -> std::io::Result<()> {
+fn file(path: &Path, content: impl AsRef<[u8]>, mode: u32) -> std::io::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".new");
     let _ = fs::remove_file(&temporary);
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
     file.set_permissions(fs::Permissions::from_mode(mode))?;
-    file.write_all(text.as_bytes())?;
+    file.write_all(content.as_ref())?;
     fs::rename(&temporary, path)
 }
 

@@ -17,7 +17,7 @@ pub(super) fn file(runtime: &Path, path: &str) -> PathBuf {
 }
 
 /// Everything that is known of an instance from its launch on: path and content.
-pub(super) fn of(spec: &HostSpec) -> Vec<(String, String)> {
+pub(super) fn of(spec: &HostSpec) -> Vec<(String, Vec<u8>)> {
     let document = serde_json::json!({
         "accountId": "123456789012",
         "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" },
@@ -41,16 +41,40 @@ pub(super) fn of(spec: &HostSpec) -> Vec<(String, String)> {
         ("public-ipv4", &address),
         ("placement/availability-zone", &spec.zone),
         ("placement/region", &spec.region),
+        ("ami-launch-index", "0"),
+        ("instance-action", "none"),
         ("services/domain", "amazonaws.com"),
         ("services/partition", "aws"),
     ];
-    let mut all: Vec<(String, String)> = plain
+    let mut all: Vec<(String, Vec<u8>)> = plain
         .into_iter()
-        .map(|(path, text)| (format!("{FOLDER}/latest/meta-data/{path}"), text.to_owned()))
+        .map(|(path, text)| (format!("{FOLDER}/latest/meta-data/{path}"), text.as_bytes().to_vec()))
         .collect();
+    for (number, key) in spec.authorized_keys.iter().enumerate() {
+        let path = format!("{FOLDER}/latest/meta-data/public-keys/{number}/openssh-key");
+        all.push((path, format!("{}\n", key.trim_end()).into_bytes()));
+    }
+    for (key, value) in spec.metadata_tags.iter().flatten().filter(|(key, _)| is_tag(key)) {
+        all.push((format!("{FOLDER}/latest/meta-data/tags/instance/{key}"), value.as_bytes().to_vec()));
+    }
+    if let Some(data) = spec.user_data.as_ref().filter(|data| !data.is_empty()) {
+        all.push((format!("{FOLDER}/latest/user-data"), data.clone()));
+    }
+    if spec.metadata_v1 {
+        all.push((format!("{FOLDER}/v1"), Vec::new()));
+    }
     let path = format!("{FOLDER}/latest/dynamic/instance-identity/document");
-    all.push((path, format!("{document:#}")));
+    all.push((path, format!("{document:#}").into_bytes()));
     all
+}
+
+/// Whether a tag can be told, as EC2 has it: its key has no space and no slash, and is not `.`, `..` or `_index`.
+fn is_tag(key: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"+-=.,_:@".contains(&b);
+    !key.is_empty()
+        && key.bytes().all(plain)
+        && !matches!(key, "." | ".." | "_index")
+        && !key.starts_with('.')
 }
 
 /// Whether a path is one of plain names, none of which leads out of the folder.

@@ -6,9 +6,11 @@
 //! |---|---|
 //! | `spec` | [`HostSpec`]: what a host is |
 //! | `faults` | [`HostFaults`]: what goes wrong on purpose |
+//! | `trouble`, `faulty_stream` | the faults as they are now, and connections that have some |
 //! | `fleet` | [`Hosts`]: boots, halts and removes them |
 //! | `host` | one host: its listener, its namespaces, its keys |
 //! | `layout` | the folder of a host and its first contents |
+//! | `limits`, `quota`, `tending` | what a host may use of the machine, and who looks after it |
 //! | `isolation` | whether and how this machine can isolate; [`available`] |
 //! | `namespace` | the namespaces of one host, and commands that enter them |
 //! | `user_data`, `cloud_config`, `cloud_init` | what was asked of the first boot, and its run |
@@ -26,19 +28,24 @@
 mod cloud_config;
 mod cloud_init;
 mod faults;
+mod faulty_stream;
 mod fleet;
 mod host;
 mod isolation;
 mod layout;
+mod limits;
 mod metadata;
 mod namespace;
 mod process;
+mod quota;
 mod server;
 mod session;
 mod sftp;
 mod spec;
 mod spool;
+mod tending;
 mod tree;
+mod trouble;
 mod user_data;
 
 pub use faults::{
@@ -47,6 +54,7 @@ pub use faults::{
 pub use fleet::Hosts;
 pub(super) use fleet::delete;
 pub use isolation::available;
+pub use limits::HostLimits;
 pub use spec::HostSpec;
 
 #[cfg(test)]

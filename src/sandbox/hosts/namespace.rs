@@ -8,8 +8,10 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 
+use super::faults::DiskFaults;
 use super::isolation::Isolation;
 use super::layout::Layout;
+use super::tending;
 use crate::error::{Error, Result};
 
 /// How long setting up the namespaces of a host may take on a loaded machine.
@@ -39,6 +41,7 @@ impl Namespace {
     /// # Errors
     /// With what the set-up script said, when any step of it failed.
     pub(super) async fn start(isolation: &Isolation, layout: &Layout, hostname: &str) -> Result<Namespace> {
+        let _turn = isolation.turn().await;
         let mut command = isolation.create();
         command.args(["sh", "runtime/isolate.sh", hostname]).args(isolation.reduce());
         command.args(["sh", "/run/sandbox/init.sh"]).current_dir(layout.machine());
@@ -92,6 +95,33 @@ impl Namespace {
         Command::from(command)
     }
 
+    /// Makes the disk fail as wanted, or work again.
+    ///
+    /// # Errors
+    /// With what the script said.
+    pub(super) async fn set_disk(&self, wanted: &DiskFaults) -> Result<()> {
+        let mut command = self.isolation.enter_with_power(self.holder);
+        command.args(["sh", "/run/sandbox/disk.sh"]);
+        match (wanted.full_after, wanted.broken) {
+            (_, true) => command.arg("broken"),
+            (Some(bytes), false) => command.arg("full").arg(bytes.to_string()),
+            (None, false) => command.arg("well"),
+        };
+        let mut command = Command::from(command);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
+        let failed = |said: &str| Error::internal(format!("the disk could not be changed: {}", said.trim()));
+        let output = tokio::time::timeout(START_LIMIT, command.output()).await;
+        let output = output
+            .map_err(|_| failed("it took longer than 30 seconds"))?
+            .map_err(|error| failed("no process can be started").with_source(error))?;
+        if output.status.success() { Ok(()) } else { Err(failed(&String::from_utf8_lossy(&output.stderr))) }
+    }
+
+    /// Whether nothing runs inside but what set-up leaves there.
+    pub(super) fn is_idle(&self) -> bool {
+        tending::is_idle(&self.root().join("proc"))
+    }
+
     /// Kills everything inside, without waiting.
     pub(super) fn kill(&self) {
         let mut life = self.life.lock().unwrap_or_else(PoisonError::into_inner);
@@ -131,14 +161,21 @@ fn failed(reason: impl AsRef<str>) -> Error {
 /// Whether any process has this folder's files as its root; what tests ask after a halt.
 #[cfg(test)]
 pub(super) fn inhabited(machine: &std::path::Path) -> bool {
-    let Ok(processes) = std::fs::read_dir("/proc") else { return false };
+    inhabitants(machine) > 0
+}
+
+/// How many processes have this folder's files as their root.
+#[cfg(test)]
+pub(super) fn inhabitants(machine: &std::path::Path) -> usize {
+    let Ok(processes) = std::fs::read_dir("/proc") else { return 0 };
     // The kernel names the source within its file system: the end of the path is what is certain.
     let source: PathBuf =
         machine.join("rootfs").iter().rev().take(4).collect::<Vec<_>>().iter().rev().collect();
     let source = source.to_string_lossy().into_owned();
-    processes.flatten().any(|process| {
+    let inside = |process: &std::fs::DirEntry| {
         std::fs::read_to_string(process.path().join("mountinfo")).is_ok_and(|mounts| {
             mounts.lines().any(|line| line.split(' ').nth(3).is_some_and(|root| root.ends_with(&source)))
         })
-    })
+    };
+    processes.flatten().filter(inside).count()
 }

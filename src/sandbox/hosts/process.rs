@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use russh::server::{Handle, Msg};
 use russh::{Channel, ChannelId, ChannelMsg, Sig};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 
 use super::host::{Account, Host};
 use super::namespace::Namespace;
 use super::spool::Spool;
+use super::trouble::Trouble;
 use crate::error::{Error, Result};
 
 /// The exit status of a command that could not be started, as `ssh` uses 255 for itself.
@@ -76,13 +77,13 @@ fn size(rows: u32, columns: u32) -> (u32, u32) {
 }
 
 /// Runs the program and serves its channel until both are done with each other.
-pub(super) async fn run(host: &Host, request: Request, channel: Channel<Msg>, handle: &Handle) {
+pub(super) async fn run(host: &Arc<Host>, request: Request, channel: Channel<Msg>, handle: &Handle) {
     let number = host.next_session();
     match start(host, &request, number).await {
         Ok((child, namespace)) => {
             let hangs_up = request.program.hangs_up(request.terminal.as_ref());
             let control = Control { namespace, number, hangs_up, terminal: request.terminal.is_some() };
-            serve(child, control, channel, handle).await;
+            serve(child, control, channel, handle, host.trouble().clone()).await;
         }
         Err(error) => {
             let _ = channel.extended_data_bytes(1, format!("sandbox: {error}\n").into_bytes()).await;
@@ -92,7 +93,7 @@ pub(super) async fn run(host: &Host, request: Request, channel: Channel<Msg>, ha
     }
 }
 
-async fn start(host: &Host, request: &Request, number: u64) -> Result<(Child, Arc<Namespace>)> {
+async fn start(host: &Arc<Host>, request: &Request, number: u64) -> Result<(Child, Arc<Namespace>)> {
     let namespace = host.namespace().await?;
     let mut session = namespace.session();
     let kind = match (&request.terminal, &request.program) {
@@ -163,13 +164,22 @@ impl Control {
     }
 }
 
-async fn serve(mut child: Child, control: Control, channel: Channel<Msg>, handle: &Handle) {
+async fn serve(
+    mut child: Child,
+    control: Control,
+    channel: Channel<Msg>,
+    handle: &Handle,
+    trouble: Arc<Trouble>,
+) {
     let id = channel.id();
     let (mut messages, writer) = channel.split();
-    let mut input = Input { pipe: child.stdin.take(), waiting: Spool::default(), ended: false };
+    let mut input =
+        Input { pipe: child.stdin.take(), waiting: Spool::default(), ended: false, trouble: trouble.clone() };
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (mut to_stdout, mut to_stderr) = (writer.make_writer(), writer.make_writer_ext(Some(1)));
-    let output = async { tokio::join!(pass(stdout, &mut to_stdout), pass(stderr, &mut to_stderr)) };
+    let output = async {
+        tokio::join!(pass(stdout, &mut to_stdout, &trouble), pass(stderr, &mut to_stderr, &trouble))
+    };
     tokio::pin!(output);
 
     let mut status: Option<ExitStatus> = None;
@@ -228,6 +238,7 @@ struct Input {
     pipe: Option<ChildStdin>,
     waiting: Spool,
     ended: bool,
+    trouble: Arc<Trouble>,
 }
 
 impl Input {
@@ -243,8 +254,12 @@ impl Input {
             }
             return;
         };
-        match pipe.write(data).await {
-            Ok(size) => self.waiting.advance(size),
+        self.trouble.disk_ready().await;
+        match pipe.write(&data[..data.len().min(self.trouble.disk_portion())]).await {
+            Ok(size) => {
+                self.trouble.disk_works(size);
+                self.waiting.advance(size);
+            }
             Err(_) => {
                 // The process does not read any more: what follows is dropped, as sshd does.
                 self.pipe = None;
@@ -255,9 +270,16 @@ impl Input {
 }
 
 /// Passes output on until it ends or nobody wants it.
-async fn pass(from: Option<impl AsyncRead + Unpin>, to: &mut (impl AsyncWrite + Unpin)) {
-    if let Some(from) = from {
-        let _ = tokio::io::copy_buf(&mut BufReader::with_capacity(OUTPUT_BUFFER, from), to).await;
+async fn pass(from: Option<impl AsyncRead + Unpin>, to: &mut (impl AsyncWrite + Unpin), pace: &Trouble) {
+    let Some(from) = from else { return };
+    let mut from = BufReader::with_capacity(OUTPUT_BUFFER, from);
+    while let Ok(data) = from.fill_buf().await {
+        let size = data.len();
+        if size == 0 || to.write_all(data).await.is_err() {
+            return;
+        }
+        from.consume(size);
+        pace.put_out(size).await;
     }
 }
 

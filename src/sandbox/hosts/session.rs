@@ -12,6 +12,8 @@ use super::sftp::Sftp;
 
 /// The one subsystem.
 pub(super) const SFTP: &str = "sftp";
+/// The exit status for who should have logged in as somebody else.
+const TURNED_AWAY: u32 = 142;
 /// How many variables a client may set, and how long each may be.
 const MAX_VARIABLES: usize = 256;
 const MAX_VARIABLE: usize = 64 * 1024;
@@ -69,11 +71,32 @@ pub(super) async fn serve(
     }
 }
 
-async fn serve_files(host: &Host, account: &Account, channel: Channel<Msg>) {
+/// Tells somebody to log in as another user, whatever they want to run, as the images of Ubuntu do.
+pub(super) async fn turn_away<T>(mut channel: Channel<Msg>, text: String, open: T) {
+    while let Some(message) = channel.wait().await {
+        match message {
+            ChannelMsg::Exec { .. }
+            | ChannelMsg::RequestShell { .. }
+            | ChannelMsg::RequestSubsystem { .. } => break,
+            ChannelMsg::Close => return,
+            _ => {}
+        }
+    }
+    // The client may have left meanwhile; there is nobody else to tell.
+    let _ = channel.data_bytes(text.into_bytes()).await;
+    let _ = channel.exit_status(TURNED_AWAY).await;
+    let _ = channel.eof().await;
+    let _ = channel.close().await;
+    drop(open);
+}
+
+async fn serve_files(host: &Arc<Host>, account: &Account, channel: Channel<Msg>) {
     match host.files().await {
-        Ok(files) => {
-            let sftp = Sftp::new(files, account.home(), account.name.clone());
+        Ok((files, namespace)) => {
+            let disk = (host.trouble().clone(), host.quota().clone());
+            let sftp = Sftp::new(files, account.home(), account.name.clone(), disk);
             russh_sftp::server::run(channel.into_stream(), sftp).await;
+            drop(namespace);
         }
         Err(error) => {
             let _ = channel.extended_data_bytes(1, format!("sandbox: {error}\n").into_bytes()).await;

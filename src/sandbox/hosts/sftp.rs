@@ -15,7 +15,9 @@ use russh_sftp::protocol::{
 };
 use russh_sftp::server::{Handler, StatusReply};
 
+use super::quota::Quota;
 use super::tree::{Files, Tree, alias};
+use super::trouble::Trouble;
 
 /// The most that one read answers with, as OpenSSH's server says of itself.
 const MAX_READ: u32 = 255 * 1024;
@@ -44,6 +46,8 @@ pub(super) struct Sftp {
     files: Files,
     home: String,
     account: String,
+    trouble: Arc<Trouble>,
+    quota: Arc<Quota>,
     open: HashMap<String, Open>,
     next: u64,
 }
@@ -56,8 +60,9 @@ enum Open {
 
 impl Sftp {
     /// A client of the files whose relative paths start at `home`.
-    pub(super) fn new(files: Files, home: String, account: String) -> Sftp {
-        Sftp { files, home, account, open: HashMap::new(), next: 0 }
+    pub(super) fn new(files: Files, home: String, account: String, disk: (Arc<Trouble>, Arc<Quota>)) -> Sftp {
+        let (trouble, quota) = disk;
+        Sftp { files, home, account, trouble, quota, open: HashMap::new(), next: 0 }
     }
 
     /// The path as an absolute one.
@@ -94,6 +99,15 @@ impl Sftp {
     ) -> Result<Status, StatusReply> {
         self.files.with(job).await.map_err(reply)?;
         Ok(ok(id))
+    }
+
+    /// Waits for a slow disk.
+    async fn disk(&self) -> Result<(), StatusReply> {
+        if self.trouble.now().disk.broken {
+            return Err(reply(Errno::EIO));
+        }
+        self.trouble.disk_ready().await;
+        Ok(())
     }
 
     fn attributes(&self, stat: &FileStat) -> FileAttributes {
@@ -168,7 +182,7 @@ fn open(tree: &Tree, path: &str, flags: OpenFlags, permissions: u32) -> nix::Res
 
 /// Sets what is given of size, permissions and times. Owners are left: there is only one.
 fn set_attributes(tree: &Tree, file: impl std::os::fd::AsFd, attributes: &FileAttributes) -> nix::Result<()> {
-    tree.require_own(&fstat(&file)?)?;
+    tree.require_own(&file)?;
     let path = alias(&file);
     if let Some(size) = attributes.size {
         let file = std::fs::OpenOptions::new().write(true).open(&path).map_err(super::tree::errno)?;
@@ -225,6 +239,7 @@ impl Handler for Sftp {
 
     async fn read(&mut self, id: u32, handle: String, offset: u64, len: u32) -> Result<Data, StatusReply> {
         let file = self.file(&handle)?;
+        self.disk().await?;
         let data = self
             .files
             .with(move |_| {
@@ -238,6 +253,7 @@ impl Handler for Sftp {
         if data.is_empty() && len > 0 {
             return Err(StatusCode::Eof.into());
         }
+        self.trouble.disk_works(data.len());
         Ok(Data { id, data })
     }
 
@@ -249,7 +265,20 @@ impl Handler for Sftp {
         data: Vec<u8>,
     ) -> Result<Status, StatusReply> {
         let file = self.file(&handle)?;
-        self.change(id, move |_| file.write_all_at(&data, offset).map_err(super::tree::errno)).await
+        self.disk().await?;
+        self.trouble.disk_works(data.len());
+        let quota = self.quota.clone();
+        let write = move |_: &mut Tree| {
+            // As far as it makes the file larger; holes are counted too, they may be filled.
+            let end = offset.saturating_add(data.len() as u64);
+            let size = file.metadata().map_err(super::tree::errno)?.len();
+            let more = usize::try_from(end.saturating_sub(size)).unwrap_or(usize::MAX);
+            if more > 0 && !quota.take(more.min(data.len())) {
+                return Err(Errno::ENOSPC);
+            }
+            file.write_all_at(&data, offset).map_err(super::tree::errno)
+        };
+        self.change(id, write).await
     }
 
     async fn lstat(&mut self, id: u32, path: String) -> Result<Attrs, StatusReply> {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use super::faults::HostFaults;
+use super::limits::HostLimits;
 use crate::sandbox::clock::Clock;
 
 /// A host to boot: the part of an EC2 instance that its inside and its SSH server depend on.
@@ -41,6 +42,12 @@ pub struct HostSpec {
     pub launched: SystemTime,
     /// The time that it boots by.
     pub clock: Clock,
+    /// The tags of the instance, if its metadata service is to tell them (`InstanceMetadataTags`).
+    pub metadata_tags: Option<Vec<(String, String)>>,
+    /// Whether the metadata service also answers without a token (version 1, `HttpTokens=optional`).
+    pub metadata_v1: bool,
+    /// What it may use of the machine.
+    pub limits: HostLimits,
     /// What goes wrong on purpose; [`Hosts::set_faults`](super::Hosts::set_faults) changes it later.
     pub faults: HostFaults,
 }

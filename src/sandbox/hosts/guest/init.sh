@@ -6,6 +6,11 @@ if command -v perl >/dev/null 2>&1 &&
     perl /run/sandbox/metadata.pl 127.169.254.169 1338 </dev/null >/dev/null 2>&1; then
     : >/dev/sessions/metadata
 fi
+# What is enabled starts with the machine.
+for path in /etc/systemd/system/*.wants/*.service; do
+    [ ! -f "$path" ] || sh /run/sandbox/unit.sh boot </dev/null >/dev/null 2>&1 &
+    break
+done
 echo ready
 exec >/dev/null 2>&1
 while :; do

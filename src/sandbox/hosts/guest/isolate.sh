@@ -65,7 +65,7 @@ for path in null zero full random urandom tty; do
     : >"dev/$path"
     bind bind "/dev/$path" "dev/$path"
 done
-mkdir dev/pts dev/shm dev/sessions
+mkdir dev/pts dev/shm dev/sessions dev/units
 chmod 1777 dev/shm
 mount -n -c -t devpts -o newinstance,ptmxmode=0666,mode=620,nosuid,noexec devpts dev/pts
 ln -s pts/ptmx dev/ptmx

@@ -53,13 +53,24 @@ sub serve {
         return answer($client, 200, $token, "X-Aws-Ec2-Metadata-Token-Ttl-Seconds: $life\r\n");
     }
     return answer($client, 405) unless $method eq 'GET' || $method eq 'HEAD';
-    return answer($client, 401) unless exists $tokens{ $headers{'x-aws-ec2-metadata-token'} // '' };
+    my $token = $headers{'x-aws-ec2-metadata-token'};
+    # Version 1 asks without a token; one that is not valid is refused all the same.
+    return answer($client, 401) unless defined $token ? exists $tokens{$token} : -e "$root/v1";
     # Only plain names: nothing may lead out of the folder.
-    return answer($client, 404) if $path !~ m{^/[\w./-]*$} || $path =~ /\.\./;
+    $path =~ s/\?.*//;
+    $path =~ s/%([0-9A-Fa-f]{2})/chr hex $1/eg;
+    return answer($client, 404) if $path !~ m{^/[\w./+=,:@-]*$} || $path =~ m{(^|/)\.};
+    # Dated versions are all the same here.
+    $path =~ s{^/[0-9]{4}-[0-9]{2}-[0-9]{2}(?=/|$)}{/latest};
+    return answer($client, 200, 'latest') if $path eq '/';
+    return answer($client, 404) if $path !~ m{^/latest(/|$)};
     my $place = $root . $path;
     $place =~ s{/+$}{};
     if (-d $place) {
         opendir(my $folder, $place) or return answer($client, 404);
+        # Keys of SSH are listed with a number and a name, not as folders.
+        return answer($client, 200, join "\n", map { "$_=key-$_" } sort { $a <=> $b } grep { /^[0-9]+$/ } readdir $folder)
+            if $path =~ m{/public-keys/?$};
         my @names = map { -d "$place/$_" ? "$_/" : $_ } sort grep { !/^\.|\.new$/ } readdir $folder;
         return answer($client, 200, join "\n", @names);
     }

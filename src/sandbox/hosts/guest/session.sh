@@ -17,13 +17,7 @@ done
 umask 022
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
-[ -z "${BASH_VERSION-}" ] || set -o posix # the units of ulimit
-ulimit -c 0
-ulimit -n 8192 2>/dev/null
-ulimit -f 33554432 2>/dev/null # 16 GiB in blocks of 512 bytes
-ulimit -v 16777216 2>/dev/null # 16 GiB in KiB
-{ ulimit -u 2048 || ulimit -p 2048; } 2>/dev/null
-echo 600 >/proc/self/oom_score_adj 2>/dev/null
+. /run/sandbox/limits.sh
 
 kind=$1 number=$2
 export USER="$3" LOGNAME="$3" HOME="$4"
