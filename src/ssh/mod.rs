@@ -10,25 +10,34 @@
 //! | `pool`, `session`, `handshake`, `authentication`, `channels` | connections |
 //! | `known_hosts`, `keys` | host keys and our own |
 //! | `command`, `exec`, `wrapper`, `capture` | running commands |
-//! | `transfer`, `upload`, `download`, `survey`, `staging`, `tree`, `sftp` | moving files |
+//! | `source`, `exclude`, `tree`, `content` | what is to be sent |
+//! | `file`, `folder`, `archive`, `manifest`, `stream` | sending it to a host with a shell |
+//! | `transfer`, `upload`, `download`, `survey`, `staging`, `sftp` | other ways of moving files |
 //! | `wait` | until a new instance answers |
 
+mod archive;
 mod authentication;
 mod capture;
 mod channels;
 mod command;
 mod content;
 mod download;
+mod exclude;
 mod exec;
+mod file;
+mod folder;
 mod handshake;
 pub mod keys;
 mod known_hosts;
+mod manifest;
 mod pool;
 mod private_file;
 mod quote;
 mod session;
 mod sftp;
+mod source;
 mod staging;
+mod stream;
 mod survey;
 mod target;
 mod transfer;
@@ -41,6 +50,8 @@ mod wrapper;
 mod sshd;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod transfer_faults;
 #[cfg(test)]
 mod transfer_tests;
 
@@ -61,7 +72,8 @@ pub use self::quote::quote;
 use self::sftp::Sftp;
 pub use self::target::Target;
 use self::transfer::{Item, ItemKind, remote_path};
-pub use self::transfer::{Transfer, Upload};
+pub use self::source::Source;
+pub use self::transfer::{Transfer, Upload, Verify};
 
 /// How to connect to hosts.
 #[derive(Debug, Clone)]
@@ -157,22 +169,26 @@ impl Ssh {
     /// that ends in `/` is a folder to put the file into; missing folders are made; a path that does
     /// not begin with `/` is in the home folder. `on_progress` hears of bytes sent and bytes to send.
     ///
-    /// A file that is there with the same content is not sent again. Every file appears under its
-    /// name only when it is complete. Links in the folder stay links. Files on the host that are not
-    /// in the folder are left alone.
+    /// A file that is there with the same content is not sent again; for folders, the host keeps a
+    /// manifest below `.spot/uploads` in the home folder. Every file appears under its name only when
+    /// it is complete, a new folder with all that is in it. Links in the folder stay links, and none
+    /// on the host below the destination is followed. Files on the host that are not in the folder
+    /// are left alone, unless [`Upload::delete`] is set. A large file goes on where a broken
+    /// connection stopped, and over several connections at once where the round trip is long.
     ///
     /// # Errors
-    /// Kind `usage` if the local files cannot be read; kind `ssh`, codes `PermissionDenied`,
-    /// `InTheWay`, `SudoFailed`, `SftpFailed`, or those of [`Ssh::run`].
+    /// Kind `usage` if the local files cannot be read, code `SourceChanged` if they change meanwhile;
+    /// kind `ssh`, codes `PermissionDenied`, `DiskFull`, `ReadOnly`, `InTheWay`, `SudoFailed`,
+    /// `ChecksumMismatch`, `TransferFailed`, `SftpFailed`, or those of [`Ssh::run`].
     pub async fn upload(
         &self,
         target: &Target,
-        local: &Path,
+        source: impl Into<Source>,
         remote: &str,
         options: &Upload,
         on_progress: &(dyn Fn(u64, u64) + Send + Sync),
     ) -> Result<Transfer> {
-        upload::upload(&self.0, target, local, remote, options, on_progress).await
+        upload::upload(&self.0, target, &source.into(), remote, options, on_progress).await
     }
 
     /// Downloads a file to a path (into a folder, if there is one or the path ends in `/`), or the
