@@ -234,7 +234,9 @@ pub mod ssh {
                 sudo: options.or("sudo", false)?,
                 mode: options.optional::<String>("mode")?.map(|mode| parse_mode(&mode)).transpose()?,
                 delete: options.or("delete", false)?,
-                verify: options.optional::<String>("verify")?.map_or(Ok(Verify::Size), |how| parse_verify(&how))?,
+                verify: options
+                    .optional::<String>("verify")?
+                    .map_or(Ok(Verify::Size), |how| parse_verify(&how))?,
                 sync: options.or("fsync", false)?,
             });
             let source = Source::new(path, options.or("exclude", Vec::new())?);

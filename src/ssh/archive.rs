@@ -130,7 +130,9 @@ fn build(parcel: &Parcel, spool: Spool) {
     let sender = spool.sender.clone();
     let buffered = BufWriter::with_capacity(256 * 1024, spool);
     let result = match parcel.compress {
-        false => pack(parcel, buffered).and_then(|mut spool| spool.flush().map_err(|error| unwritable(&error))),
+        false => {
+            pack(parcel, buffered).and_then(|mut spool| spool.flush().map_err(|error| unwritable(&error)))
+        }
         true => pack(parcel, GzEncoder::new(buffered, Compression::fast()))
             .and_then(|encoder| encoder.finish().map_err(|error| unwritable(&error)))
             .and_then(|mut spool| spool.flush().map_err(|error| unwritable(&error))),

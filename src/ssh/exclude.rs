@@ -42,9 +42,8 @@ impl Excludes {
     /// Whether the thing at a path below the root is left out, given that the folder it is in is not.
     pub fn leave_out(&self, path: &str, is_folder: bool) -> bool {
         let names: Vec<&str> = path.split('/').collect();
-        let decides = |pattern: &&Pattern| {
-            (is_folder || !pattern.folders_only) && matches_path(&pattern.parts, &names)
-        };
+        let decides =
+            |pattern: &&Pattern| (is_folder || !pattern.folders_only) && matches_path(&pattern.parts, &names);
         self.0.iter().rev().find(decides).is_some_and(|pattern| !pattern.take_back)
     }
 }
@@ -81,7 +80,7 @@ fn matches_path(parts: &[String], names: &[&str]) -> bool {
     match (parts.split_first(), names.split_first()) {
         (None, None) => true,
         (Some((part, [])), Some(_)) if part == "**" => true,
-        (Some((part, rest)), _) if part == "**" => {
+        (Some((part, rest)), _) if part == "**" && !rest.is_empty() => {
             (0..=names.len()).any(|skip| matches_path(rest, names.get(skip..).unwrap_or_default()))
         }
         (Some((part, rest)), Some((name, names))) => {

@@ -166,9 +166,10 @@ impl Sending<'_> {
         }
         // The file is there, and nobody else's, before several write to it.
         self.script(&format!("umask 077; : > {}", quote(temporary)), "write").await?;
-        let parts = ranges.iter().enumerate().map(|(number, range)| {
-            self.send_range(range, ranges, temporary, number == 0, None)
-        });
+        let parts = ranges
+            .iter()
+            .enumerate()
+            .map(|(number, range)| self.send_range(range, ranges, temporary, number == 0, None));
         try_join_all(parts).await?;
         self.script(&settle, "write").await
     }
@@ -195,7 +196,11 @@ impl Sending<'_> {
         settle: Option<&str>,
     ) -> Result<()> {
         let attempt = |attempt: u32| async move {
-            let from = if attempt > 1 { self.resume_at(range, temporary, settle.is_none()).await? } else { range.start };
+            let from = if attempt > 1 {
+                self.resume_at(range, temporary, settle.is_none()).await?
+            } else {
+                range.start
+            };
             range.sent.store(from, Ordering::Relaxed);
             let session = match shared {
                 true => self.pool.session(self.target, Attempts::One).await?,
@@ -257,7 +262,8 @@ impl Sending<'_> {
         );
         let (_, ended) = self.run(&script, 8192).await?;
         let text = String::from_utf8_lossy(&ended.stdout);
-        let mut words = text.split_once("spot:").map(|(_, said)| said.split_whitespace()).into_iter().flatten();
+        let mut words =
+            text.split_once("spot:").map(|(_, said)| said.split_whitespace()).into_iter().flatten();
         let number = words.next().and_then(|number| number.parse::<u64>().ok());
         let (Some(number), Some(theirs)) = (number.filter(|number| *number <= blocks), words.next()) else {
             return Ok(range.start);
@@ -409,7 +415,7 @@ mod tests {
 
     #[tokio::test]
     async fn several_connections_write_one_file_and_go_on_when_all_break() {
-        let mut sshd = Sshd::start();
+        let sshd = Sshd::start();
         let folder = sshd.folder.path().to_owned();
         let content: Vec<u8> = (0..90_000_001_u32).map(|number| (number % 251) as u8).collect();
         std::fs::write(folder.join("source"), &content).unwrap();

@@ -44,7 +44,10 @@ pub struct Sending<'a> {
 enum Present {
     Missing,
     /// What the manifest says, with the digest of it and the number of earlier entries.
-    Known { digest: String, left: u64 },
+    Known {
+        digest: String,
+        left: u64,
+    },
     /// It has to be looked at.
     Unknown,
 }
@@ -70,17 +73,24 @@ impl Sending<'_> {
             Present::Known { digest, left } => {
                 let digest_of = blocking(move || Ok(manifest::digest(&manifest::records(&entries, mode)?)));
                 if *digest == digest_of.await? && (*left == 0 || !self.options.delete) {
-                    let files = self.entries.iter().filter(|entry| matches!(entry.kind, EntryKind::File { .. }));
+                    let files =
+                        self.entries.iter().filter(|entry| matches!(entry.kind, EntryKind::File { .. }));
                     return Ok(Some(Transfer { unchanged: files.count() as u64, ..Transfer::default() }));
                 }
                 earlier = self.manifest().await?;
                 let known: HashMap<&str, &Found> =
                     earlier.iter().map(|record| (record.path.as_str(), &record.found)).collect();
-                let look_up = |entry: &Entry| known.get(entry.path.as_str()).map_or(Found::Missing, |found| (*found).clone());
+                let look_up = |entry: &Entry| {
+                    known.get(entry.path.as_str()).map_or(Found::Missing, |found| (*found).clone())
+                };
                 let mut found: Vec<Found> = self.entries.iter().map(look_up).collect();
                 // What is not ours may be in the way of what is new.
-                let new: Vec<usize> =
-                    found.iter().enumerate().filter(|(_, found)| **found == Found::Missing).map(|(index, _)| index).collect();
+                let new: Vec<usize> = found
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, found)| **found == Found::Missing)
+                    .map(|(index, _)| index)
+                    .collect();
                 for (index, now) in new.iter().zip(self.survey(&new).await?) {
                     if let Some(place) = found.get_mut(*index) {
                         *place = now;
@@ -168,7 +178,9 @@ impl Sending<'_> {
                     let error = in_the_way(self.target, &path(), "a link, not a folder");
                     return Err(error.with_hint("remove it, or upload to the folder it leads to"));
                 }
-                (EntryKind::Folder { .. }, _) => return Err(in_the_way(self.target, &path(), "not a folder")),
+                (EntryKind::Folder { .. }, _) => {
+                    return Err(in_the_way(self.target, &path(), "not a folder"));
+                }
                 (_, Found::Folder) => return Err(in_the_way(self.target, &path(), "a folder")),
                 (EntryKind::Link { target }, Found::Link { hash }) if *hash == link_hash(target) => {}
                 (EntryKind::Link { .. }, _) => changes.links.push(index),
@@ -217,11 +229,11 @@ impl Sending<'_> {
         };
         let archive = self.source.archive(hex(&key.finalize()), parcel)?;
         let attempt = |_: u32| self.attempt(&archive, missing, compress, total);
-        tokio::select! {
+        let deleted = tokio::select! {
             biased;
             () = self.pool.cancel.cancelled() => return Err(Error::interrupted()),
             result = self.pool.settings.retry.run(&self.pool.cancel, attempt) => result?,
-        }
+        };
         (self.on_progress)(total, total);
         Ok(Transfer {
             files: changes.files.len() as u64,
@@ -230,7 +242,7 @@ impl Sending<'_> {
             folders: changes.folders.len() as u64,
             links: changes.links.len() as u64,
             modes: changes.modes.len() as u64,
-            deleted: gone.len() as u64,
+            deleted,
             ..Transfer::default()
         })
     }
@@ -243,15 +255,18 @@ impl Sending<'_> {
         Ok(started.elapsed() > FAR)
     }
 
-    /// Sends the archive. What a broken connection leaves on the host, the host removes.
-    async fn attempt(&self, archive: &Archive, missing: bool, compress: bool, total: u64) -> Result<()> {
+    /// Sends the archive and returns how many things of earlier uploads were removed. What a broken
+    /// connection leaves on the host, the host removes.
+    async fn attempt(&self, archive: &Archive, missing: bool, compress: bool, total: u64) -> Result<u64> {
         let (session, channel) = self.pool.open(self.target, Attempts::One).await?;
         let stage = match missing {
             true => beside(self.destination),
             false => beside(&below(self.destination, "x")),
         };
         let parent = match parent(self.destination) {
-            Some(parent) if missing => format!("(umask {DEFAULT_UMASK}; mkdir -p {}) || exit 1\n", quote(parent)),
+            Some(parent) if missing => {
+                format!("(umask {DEFAULT_UMASK}; mkdir -p {}) || exit 1\n", quote(parent))
+            }
             _ => String::new(),
         };
         let script = format!(
@@ -273,9 +288,11 @@ impl Sending<'_> {
             };
             (self.on_progress)(done.min(total), total);
         });
-        let ended = stream::run(&session, channel, self.options.sudo, &script, 0, &mut pieces).await?;
+        let ended = stream::run(&session, channel, self.options.sudo, &script, 8192, &mut pieces).await?;
+        let text = String::from_utf8_lossy(&ended.stdout);
+        let gone = text.rsplit_once("spot:").and_then(|(_, gone)| gone.trim().parse().ok());
         match ended.ok() {
-            true => Ok(()),
+            true => Ok(gone.unwrap_or(0)),
             false => Err(ended.failure(self.target, &format!("write {}", self.destination))),
         }
     }
@@ -293,9 +310,11 @@ impl Sending<'_> {
                 moves.entry(folder).or_default().push(path);
             }
         }
-        let mut script = "set -e\nrm -f \"$m/state\" 2>/dev/null || :\n".to_owned();
+        let mut script = "set -e; gone=0\nrm -f \"$m/state\" 2>/dev/null || :\n".to_owned();
         if missing {
-            script.push_str("if [ -e \"$r\" ] || [ -L \"$r\" ]; then echo \"$r: File exists\" >&2; exit 1; fi\n");
+            script.push_str(
+                "if [ -e \"$r\" ] || [ -L \"$r\" ]; then echo \"$r: File exists\" >&2; exit 1; fi\n",
+            );
         }
         if self.options.sync {
             script.push_str("sync\n");
@@ -321,7 +340,8 @@ impl Sending<'_> {
         script.push_str(&format!(
             "if mkdir -p \"$m\" && mv -f \"$s/m/manifest\" \"$s/m/files\" \"$s/m/folders\" \"$m/\"; then\n\
              now=$(cd \"$r\" && fingerprint) && echo \"$(cat \"$s/m/digest\") $now {left}\" > \"$m/state\" || :\n\
-             fi 2>/dev/null\n"
+             fi 2>/dev/null\n\
+             echo \"spot:$gone\"\n"
         ));
         Ok(script)
     }
@@ -378,19 +398,26 @@ fn remove(script: &mut String, gone: &[Record]) -> Result<()> {
     // What is in a folder before the folder.
     gone.sort_by(|one, other| other.path.cmp(&one.path));
     for record in gone {
-        script.push_str("if ");
-        for (at, _) in record.path.match_indices('/') {
-            push(script, "[ ! -L \"$r/\"", record.path.get(..at).unwrap_or_default())?;
-            script.push_str(" ] && ");
+        let path = &record.path;
+        script.push_str("if :");
+        for (at, _) in path.match_indices('/') {
+            push(script, " && [ ! -L \"$r/\"", path.get(..at).unwrap_or_default())?;
+            script.push_str(" ]");
         }
-        push(script, "[ ! -L \"$r/\"", &record.path)?;
-        push(script, " ] && [ -d \"$r/\"", &record.path)?;
+        script.push_str("; then ");
         match record.found {
-            Found::Folder => push(script, " ]; then rmdir \"$r/\"", &record.path)?,
+            Found::Folder => {
+                push(script, "if [ ! -L \"$r/\"", path)?;
+                push(script, " ] && rmdir \"$r/\"", path)?;
+            }
             // A folder in the place of a file is somebody else's.
-            _ => push(script, " ]; then :; else rm -f \"$r/\"", &record.path)?,
+            _ => {
+                push(script, "if [ -L \"$r/\"", path)?;
+                push(script, " ] || [ -f \"$r/\"", path)?;
+                push(script, " ] && rm -f \"$r/\"", path)?;
+            }
         }
-        script.push_str(" 2>/dev/null || :; fi\n");
+        script.push_str(" 2>/dev/null; then gone=$((gone + 1)); fi; fi\n");
     }
     Ok(())
 }

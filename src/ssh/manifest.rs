@@ -101,17 +101,18 @@ mod tests {
 
     #[test]
     fn a_manifest_comes_back_and_leads_nowhere_else() {
-        let file = |path: &str| Record {
-            path: path.into(),
-            found: Found::File { mode: 0o640, hash: "ab".into() },
-        };
+        let file =
+            |path: &str| Record { path: path.into(), found: Found::File { mode: 0o640, hash: "ab".into() } };
         let records = [
             Record { path: String::new(), found: Found::Folder },
             file("a b\nc/d"),
             Record { path: "l".into(), found: Found::Link { hash: "cd".into() } },
         ];
         assert_eq!(read(&write(&records)), records);
-        assert_eq!(read(&write(&[file("../x"), file("/etc/passwd"), file("a/../../b"), file("ok")])), [file("ok")]);
+        assert_eq!(
+            read(&write(&[file("../x"), file("/etc/passwd"), file("a/../../b"), file("ok")])),
+            [file("ok")]
+        );
         assert!(read(b"x\0f 9 a\0\xff").is_empty());
         assert_eq!(lists(&records).1, b"./\0");
     }

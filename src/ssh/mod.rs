@@ -70,9 +70,9 @@ use self::content::Content;
 use self::pool::{Attempts, Pool};
 pub use self::quote::quote;
 use self::sftp::Sftp;
+pub use self::source::Source;
 pub use self::target::Target;
 use self::transfer::{Item, ItemKind, remote_path};
-pub use self::source::Source;
 pub use self::transfer::{Transfer, Upload, Verify};
 
 /// How to connect to hosts.

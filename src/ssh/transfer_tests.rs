@@ -80,7 +80,12 @@ fn staging_folders() -> usize {
 
 fn temporaries(root: &Path) -> Vec<String> {
     let name = |entry: &tree::Entry| entry.path.contains(".spot-");
-    tree::read(root, &exclude::Excludes::default()).unwrap().iter().filter(|entry| name(entry)).map(|entry| entry.path.clone()).collect()
+    tree::read(root, &exclude::Excludes::default())
+        .unwrap()
+        .iter()
+        .filter(|entry| name(entry))
+        .map(|entry| entry.path.clone())
+        .collect()
 }
 
 #[tokio::test]

@@ -127,8 +127,13 @@ mod tests {
     #[test]
     fn what_cannot_be_sent_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(read(&folder.path().join("none"), &Excludes::default()).unwrap_err().code(), Some("NoSuchFile"));
+        assert_eq!(
+            read(&folder.path().join("none"), &Excludes::default()).unwrap_err().code(),
+            Some("NoSuchFile")
+        );
         let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("socket")).unwrap();
-        assert!(read(folder.path(), &Excludes::default()).unwrap_err().message().contains("socket is neither"));
+        assert!(
+            read(folder.path(), &Excludes::default()).unwrap_err().message().contains("socket is neither")
+        );
     }
 }

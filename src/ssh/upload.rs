@@ -80,7 +80,9 @@ pub async fn upload(
         _ => {
             destination = below(&destination, "");
             let destination = destination.as_str();
-            folder::Sending { pool, target, source, entries, destination, options, on_progress }.send().await?
+            folder::Sending { pool, target, source, entries, destination, options, on_progress }
+                .send()
+                .await?
         }
     };
     let mut transfer = match sent {
