@@ -64,6 +64,14 @@ impl Control {
         parsed(&self.exchange("POST", path, &body.to_string())?)
     }
 
+    /// Puts something in place of what is at `path`, as a JSON object.
+    ///
+    /// # Errors
+    /// As [`Control::get`].
+    pub fn put(&self, path: &str, body: &Value) -> Result<Value> {
+        parsed(&self.exchange("PUT", path, &body.to_string())?)
+    }
+
     fn exchange(&self, method: &str, path: &str, body: &str) -> Result<String> {
         let answer = self.send(method, path, body).map_err(|error| {
             Error::internal(format!("the sandbox at {} does not answer", self.address)).with_source(error)

@@ -181,6 +181,13 @@ impl Error {
         self
     }
 
+    /// Puts more after the message: `message; more`.
+    #[must_use]
+    pub fn followed_by(mut self, more: impl fmt::Display) -> Self {
+        self.message = format!("{}; {more}", self.message);
+        self
+    }
+
     /// The kind.
     pub fn kind(&self) -> Kind {
         self.kind

@@ -125,6 +125,8 @@ fn links_in_the_documents_lead_somewhere() {
         "docs/benchmarks.md",
         "docs/configuration.md",
         "docs/recipes.md",
+        "docs/ssh.md",
+        "docs/sandbox.md",
     ] {
         let path = root().join(file);
         let text = std::fs::read_to_string(&path).unwrap();

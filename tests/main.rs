@@ -7,6 +7,7 @@ mod spot;
 mod architecture;
 mod command_line;
 mod defects;
+mod differential;
 mod documentation;
 mod embedding;
 mod errors;
@@ -19,6 +20,7 @@ mod recipes;
 mod repl;
 mod sandbox;
 mod scripts;
+mod ssh;
 mod watch;
 
 #[test]

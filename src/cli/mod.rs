@@ -9,6 +9,7 @@ mod recipe;
 mod rehearsal;
 mod repl;
 mod sandbox;
+mod ssh;
 mod words;
 
 use std::ffi::OsString;
@@ -66,6 +67,19 @@ enum Command {
     },
     /// Type lines of Rhai and see what they do
     Repl,
+    /// Open a terminal on an instance, or run one command there
+    #[command(override_usage = "spot ssh [ID|INDEX] [-- COMMAND…]")]
+    Ssh {
+        /// An instance id, the beginning of one, or its place in `spot list --cached`, from 1
+        #[arg(value_name = "ID|INDEX")]
+        instance: Option<String>,
+        /// Give the command a terminal too
+        #[arg(short, long)]
+        tty: bool,
+        /// A command for the host's shell, in place of a terminal; its exit code is ours
+        #[arg(last = true, value_name = "COMMAND")]
+        command: Vec<String>,
+    },
     /// Lay out a project in a folder: the recipe `setup`
     Init {
         /// The folder, made if it does not exist
@@ -141,6 +155,9 @@ fn run(cli: &Cli, words: &[String], ui: &Arc<dyn Ui>) -> Result<u8, Failure> {
             recipe::run_named(&cli.options, ui, name, words, &commands())
         }
         Command::Repl => repl::run(&cli.options, ui),
+        Command::Ssh { instance, tty, command } => {
+            ssh::run(&cli.options, ui, instance.as_deref(), command, *tty)
+        }
         Command::Init { folder } => init::run(&cli.options, ui, folder),
         Command::Eject { name, module, force } => eject::run(&cli.options, ui, name, *module, *force),
         Command::ListRecipes => list_recipes::run(&cli.options, ui),

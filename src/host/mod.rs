@@ -205,6 +205,27 @@ impl Host {
         }
     }
 
+    /// Gives an instance of the project the terminal of this process, or its input and output: for a
+    /// shell, or for the words of a command. The instance is named by its id, the beginning of one, or
+    /// its place in the state, from 1; no name means the only one. Returns the exit code of what ran.
+    ///
+    /// # Errors
+    /// When there is no such instance, or it cannot be reached.
+    pub fn shell(
+        &self,
+        instance: Option<&str>,
+        command: &[String],
+        tty: bool,
+    ) -> std::result::Result<u8, Failure> {
+        let _turn = self.turn();
+        let result = crate::native::open_shell(&self.context, instance, command, tty);
+        let settled = self.context.settle();
+        self.forget_interrupt();
+        let code = result?;
+        settled?;
+        Ok(code)
+    }
+
     /// Compiles a recipe without running it.
     ///
     /// # Errors

@@ -20,9 +20,9 @@ use crate::config::{self, Config};
 use crate::control::Control;
 use crate::error::{Error, Result, nearest};
 use crate::script::{Argument, Check, Given, Library, Script};
-use crate::ssh::{Settings as SshSettings, Ssh, keys};
+use crate::ssh::{ConfigFiles, Passphrases, Settings as SshSettings, Ssh, keys};
 use crate::state::{Document, Holder, Store, Writer};
-use crate::ui::{Event, Level, Ui};
+use crate::ui::{Answer, Event, Level, Question, Ui};
 
 /// How long a second writer waits for the first before it gives up with exit code 4.
 const LOCK_WAIT: Duration = Duration::from_secs(30);
@@ -293,6 +293,8 @@ impl Context {
         let settings = SshSettings {
             identities: vec![self.private_key()?],
             use_agent: true,
+            passphrases: Some(self.passphrases()),
+            config: self.openssh_files(),
             known_hosts: self.private_folder()?.join("known_hosts"),
             connect_timeout: Duration::from_secs(config.ssh.connect_timeout),
             ..SshSettings::default()
@@ -300,6 +302,25 @@ impl Context {
         let ssh = Ssh::new(settings, self.0.runtime.cancellation())?;
         *slot = Some(ssh.clone());
         Ok(ssh)
+    }
+
+    /// Passphrases are asked of whoever sits at the terminal.
+    fn passphrases(&self) -> Passphrases {
+        let ui = Arc::clone(self.ui());
+        Passphrases::new(move |question| match ui.ask(&Question::Secret { text: question.to_owned() })? {
+            Answer::Secret(passphrase) => Ok(passphrase),
+            _ => Err(Error::internal("a question for a secret got another answer")),
+        })
+    }
+
+    /// OpenSSH's configuration. The hosts of a sandbox are on this machine: it says nothing of them.
+    fn openssh_files(&self) -> Option<ConfigFiles> {
+        if self.0.place.ssh_port.is_some() {
+            return None;
+        }
+        let home = etcetera::home_dir().ok()?;
+        let system = Some(PathBuf::from("/etc/ssh/ssh_config"));
+        Some(ConfigFiles { user: home.join(".ssh/config"), system, home })
     }
 
     /// The port on which hosts are reached: the sandbox's, otherwise the configured one.

@@ -19,6 +19,7 @@ mod record;
 mod removal;
 mod runtime;
 mod sandbox;
+mod shell;
 mod ssh;
 mod state;
 mod sys;
@@ -33,6 +34,7 @@ use rhai::{Engine, Module, Shared, exported_module};
 pub(crate) use context::{Context, Place};
 pub(crate) use planning::Planning;
 pub(crate) use recipe::error_of;
+pub(crate) use shell::open as open_shell;
 pub(crate) use thrown::to_json;
 pub(crate) use unknown::watch as watch_unknowns;
 

@@ -3,10 +3,13 @@
 use crate::error::{Error, Result};
 use crate::native::Context;
 use crate::native::options::Options;
-use crate::native::target::{Assumed, CONCURRENCY, Doing, Host, each, row};
+use crate::native::target::{Assumed, CONCURRENCY, Doing, Host, Spread, each, row};
 use crate::native::thrown::{Answer, answer};
 use crate::native::unknown::ASSUMED;
-use crate::ssh::{Command, Output, Settings, Source, Ssh, Stream, Transfer, Upload, Verify, quote};
+use crate::ssh::{
+    Command, Forwarding, Output, Settings, Source, Ssh, Stream, Transfer, Upload, Verify, fold,
+    hosts_in_short, quote, stage,
+};
 use crate::ui::{self, Event, Unit};
 use rhai::Map;
 use rhai::plugin::*;
@@ -58,7 +61,9 @@ pub mod ssh {
         wait_with_options(call, hosts, Map::new())
     }
 
-    /// Waits until hosts accept a session. Options: `timeout` (the configured 300 seconds).
+    /// Waits until hosts accept a session. While it waits it says how far each is: no answer yet,
+    /// no SSH server yet, key not accepted yet. Options: `timeout` (the configured 300 seconds),
+    /// `cloud_init` (also wait, as long again, until cloud-init has done its work).
     ///
     /// ```rhai,host
     /// let ready = ssh::wait(hosts, #{ timeout: 120 }).filter(|r| r.ok);
@@ -74,6 +79,7 @@ pub mod ssh {
             let default = Duration::from_secs(spot.config()?.ssh.wait_timeout);
             let mut options = Options::new("ssh::wait", options);
             let timeout = options.seconds("timeout", default)?;
+            let cloud_init = options.or("cloud_init", false)?;
             let concurrency = options.or("concurrency", usize::MAX)?.min(1000);
             options.finish()?;
             let spot = spot.clone();
@@ -83,12 +89,15 @@ pub mod ssh {
                 async move {
                     show.emit(row(&host.map, "connecting", None, false));
                     let (shown, map) = (show.clone(), host.map.clone());
-                    let reason: Box<dyn Fn(&str) + Send + Sync> = Box::new(move |reason| {
-                        // The host stands in the row already: only the cause is news.
-                        let cause = reason.rsplit(": ").next().unwrap_or(reason);
-                        shown.emit(row(&map, "connecting", Some(cause.to_owned()), false));
+                    let reason: Box<dyn Fn(&Error) + Send + Sync> = Box::new(move |error| {
+                        shown.emit(row(&map, "connecting", Some(stage(error).to_owned()), false));
                     });
-                    let waited = ssh.wait(&host.target, timeout, reason.as_ref()).await;
+                    let mut waited = ssh.wait(&host.target, timeout, reason.as_ref()).await;
+                    if cloud_init && waited.is_ok() {
+                        show.emit(row(&host.map, "cloud-init", None, false));
+                        let done = ssh.wait_for_cloud_init(&host.target, timeout).await;
+                        waited = done.and(waited);
+                    }
                     match &waited {
                         Ok(_) => show.emit(row(&host.map, "reachable", None, false)),
                         Err(error) => {
@@ -112,13 +121,19 @@ pub mod ssh {
     }
 
     /// Runs a shell command on hosts. Results have `ok`, `status`, `signal`, `stdout`, `stderr`,
-    /// `seconds` and `truncated` (bytes of output that were not kept). A command that does not exit
-    /// with status 0 makes `ok` false and fills `error`; it throws for a single host no more than for
-    /// a list.
+    /// `seconds`, `truncated` (bytes of output that were not kept), and `stdout_file` and
+    /// `stderr_file`, where all of such output is, for a week. A command that does not exit with
+    /// status 0 makes `ok` false and fills `error`; it throws for a single host no more than for a
+    /// list.
     ///
-    /// Options: `sudo`, `directory`, `environment` (a map), `stdin`, `timeout` (1800 seconds; then
-    /// the command and its children are killed), `capture` (bytes kept of each stream, 1 MiB),
-    /// `quiet` (do not show output as it comes).
+    /// Options: `sudo`, `directory` or `cwd`, `environment` or `env` (a map), `stdin`, `pty` (give
+    /// the command a terminal; its streams are one then), `timeout` (1800 seconds; then the command
+    /// and its children are killed), `capture` (bytes kept of each stream, 1 MiB), `quiet` (do not
+    /// show output as it comes), `fold` (show it at the end, equal outputs once, others by what
+    /// differs).
+    ///
+    /// With a list, `tolerate` is the percentage of hosts that may fail: when more have, no further
+    /// host is begun, and those get an error with the code `NotBegun`. `fail_fast` is `tolerate: 0`.
     ///
     /// ```rhai,host
     /// let r = ssh::run(host, "systemctl restart app", #{ sudo: true });
@@ -129,14 +144,19 @@ pub mod ssh {
             let doing = Doing::changes(format!("run `{command}`"));
             let running = running("ssh::run", command, options)?;
             let show = spot.clone();
-            let Running { command, concurrency, quiet, .. } = running;
+            let Running { mut command, spread, quiet, fold, .. } = running;
+            command.spill = Some(output_folder(spot)?);
             let command = Arc::new(command);
-            each(spot, doing, &hosts, concurrency, move |ssh, host| {
+            let results = each(spot, doing, &hosts, spread, move |ssh, host| {
                 let (show, command) = (show.clone(), Arc::clone(&command));
                 async move {
                     ssh.run(&host.target, &command, lines(&show, &host, quiet).as_ref()).await.map(Ran::from)
                 }
-            })
+            })?;
+            if fold {
+                show_folded(spot, &results)?;
+            }
+            Ok(results)
         })
     }
 
@@ -169,12 +189,14 @@ pub mod ssh {
             } else {
                 [b"#!/bin/sh\n".as_slice(), &content].concat()
             });
-            let Running { command, concurrency, quiet, arguments } = running("ssh::script", "", options)?;
+            let Running { mut command, spread, quiet, fold, arguments } =
+                running("ssh::script", "", options)?;
+            command.spill = Some(output_folder(spot)?);
             let (command, arguments) = (Arc::new(command), Arc::new(arguments));
             let show = spot.clone();
             let name = local.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let doing = Doing::changes(format!("run the script {}", spot.local_name(&local)));
-            each(spot, doing, &hosts, concurrency, move |ssh, host| {
+            let results = each(spot, doing, &hosts, spread, move |ssh, host| {
                 let (show, content) = (show.clone(), Arc::clone(&content));
                 let (command, arguments) = (Arc::clone(&command), Arc::clone(&arguments));
                 let name = name.clone();
@@ -188,6 +210,62 @@ pub mod ssh {
                     };
                     show.emit(done(&host, "set up", error));
                     ran
+                }
+            })?;
+            if fold {
+                show_folded(spot, &results)?;
+            }
+            Ok(results)
+        })
+    }
+
+    /// Puts results with the same output together, the largest group first. Each group has `title`
+    /// (`3 hosts: web[1-3]`), `hosts` (`web[1-3]`), `ids`, `count`, `output`, `difference` (the lines
+    /// by which the output differs from that of the largest group; `()` for that group) and `text`
+    /// (all of it, to be printed). Hosts are called by their `name`, if they have one.
+    ///
+    /// ```rhai,host
+    /// for group in ssh::fold(ssh::run(hosts, "uname -r", #{ quiet: true })) { print(group.text); }
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn fold(call: NativeCallContext, results: rhai::Array) -> Answer {
+        answer(&call, |_| folded(&results))
+    }
+
+    /// Makes a port of this machine lead to a port of hosts until the recipe ends; results have
+    /// `port` and `address` (`127.0.0.1:PORT`). Only this machine can use it.
+    ///
+    /// Options: `remote_port`, `remote_host` (as the host sees it, "localhost"), `local_port` (any
+    /// that is free).
+    ///
+    /// ```rhai,host
+    /// let tunnel = ssh::forward(host, #{ remote_port: 8080 });
+    /// print(tunnel.address);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn forward(call: NativeCallContext, hosts: Dynamic, options: Map) -> Answer {
+        #[derive(Serialize, Default)]
+        struct Forwarded {
+            port: u16,
+            address: String,
+        }
+        impl Assumed for Forwarded {}
+        answer(&call, |spot| {
+            let mut options = Options::new("ssh::forward", options);
+            let forwarding = Forwarding {
+                remote_port: port(options.required("remote_port")?, "remote_port")?,
+                remote_address: options.or("remote_host", "localhost".to_owned())?,
+                local_port: match options.optional::<i64>("local_port")? {
+                    Some(number) => port(number, "local_port")?,
+                    None => 0,
+                },
+            };
+            options.finish()?;
+            each(spot, Doing::looks(), &hosts, CONCURRENCY, move |ssh, host| {
+                let forwarding = forwarding.clone();
+                async move {
+                    let port = ssh.forward(&host.target, forwarding).await?;
+                    Ok(Forwarded { port, address: format!("127.0.0.1:{port}") })
                 }
             })
         })
@@ -404,6 +482,8 @@ struct Ran {
     stdout: String,
     stderr: String,
     truncated: u64,
+    stdout_file: Option<String>,
+    stderr_file: Option<String>,
     seconds: f64,
     error: Option<Ended>,
 }
@@ -411,6 +491,10 @@ struct Ran {
 impl Assumed for Ran {
     fn assumed() -> Self {
         Ran { status: Some(0), stdout: ASSUMED.to_owned(), ..Ran::default() }
+    }
+
+    fn is_failure(&self) -> bool {
+        self.error.is_some()
     }
 }
 
@@ -452,6 +536,8 @@ impl From<Output> for Ran {
             stdout: output.stdout,
             stderr: output.stderr,
             truncated: output.truncated,
+            stdout_file: output.stdout_file.map(|path| path.display().to_string()),
+            stderr_file: output.stderr_file.map(|path| path.display().to_string()),
             seconds: output.duration.as_secs_f64(),
         }
     }
@@ -460,33 +546,142 @@ impl From<Output> for Ran {
 /// How commands and scripts run; shared by `run` and `script`.
 struct Running {
     command: Command,
-    concurrency: usize,
+    spread: Spread,
     quiet: bool,
+    /// Show the output at the end, folded.
+    fold: bool,
     arguments: Vec<String>,
 }
 
 fn running(function: &'static str, line: &str, options: Map) -> Result<Running> {
     let mut options = Options::new(function, options);
-    let environment: BTreeMap<String, String> = options.or("environment", BTreeMap::new())?;
+    let environment: Option<BTreeMap<String, String>> =
+        options.optional("environment")?.or(options.optional("env")?);
     let timeout = options.seconds("timeout", Duration::from_secs(30 * 60))?;
     let command = Command {
         line: line.to_owned(),
         sudo: options.or("sudo", false)?,
-        directory: options.optional("directory")?,
-        environment: environment.into_iter().collect(),
+        directory: options.optional("directory")?.or(options.optional("cwd")?),
+        environment: environment.unwrap_or_default().into_iter().collect(),
         stdin: options.optional::<String>("stdin")?.map(String::into_bytes),
         timeout: Some(timeout),
         capture_limit: options.or("capture", 1_usize << 20)?,
+        spill: None,
+        pty: options.or("pty", false)?,
     };
+    let tolerate = options.optional::<f64>("tolerate")?;
+    if let Some(percent) = tolerate.filter(|percent| !(0.0..=100.0).contains(percent)) {
+        return Err(Error::script(format!(
+            "{function}: option `tolerate`: expected a percentage from 0 to 100, found {percent}"
+        )));
+    }
+    let tolerate = if options.or("fail_fast", false)? { Some(0.0) } else { tolerate };
+    let fold = options.or("fold", false)?;
     let arguments = if function == "ssh::script" { options.or("arguments", Vec::new())? } else { Vec::new() };
     let running = Running {
         command,
-        concurrency: options.or("concurrency", CONCURRENCY)?,
-        quiet: options.or("quiet", false)?,
+        spread: Spread { concurrency: options.or("concurrency", CONCURRENCY)?, tolerate },
+        quiet: options.or("quiet", false)? || fold,
+        fold,
         arguments,
     };
     options.finish()?;
     Ok(running)
+}
+
+/// Output that memory does not hold is kept for this long.
+const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// The folder for such output; what is too old in it is removed.
+fn output_folder(spot: &Context) -> Result<PathBuf> {
+    let folder = spot.private_folder()?.join("output");
+    // Most runs have none, and a file that cannot be removed now is removed another time.
+    let listing = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+    for entry in listing {
+        let age = entry.metadata().and_then(|about| about.modified()).ok().and_then(|at| at.elapsed().ok());
+        if age.is_some_and(|age| age > KEPT_FOR) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+    Ok(folder)
+}
+
+fn port(number: i64, option: &str) -> Result<u16> {
+    u16::try_from(number).ok().filter(|port| *port > 0).ok_or_else(|| {
+        Error::script(format!(
+            "ssh::forward: option `{option}`: expected a port from 1 to 65535, found {number}"
+        ))
+    })
+}
+
+/// A group of hosts with the same output.
+#[derive(Serialize)]
+struct Folded {
+    title: String,
+    hosts: String,
+    ids: Vec<String>,
+    count: usize,
+    output: String,
+    difference: Option<String>,
+    text: String,
+}
+
+/// Results by their outputs.
+fn folded(results: &[Dynamic]) -> Result<Vec<Folded>> {
+    let mut seen = Vec::with_capacity(results.len());
+    for result in results {
+        let map = result.as_map_ref().map_err(|found| {
+            Error::script(format!("ssh::fold: expected a list of results of ssh::run, found {found}"))
+        })?;
+        let text =
+            |key: &str| map.get(key).and_then(|value| value.clone().into_string().ok()).unwrap_or_default();
+        let host = map.get("host").and_then(|host| host.as_map_ref().ok().map(|host| host.clone()));
+        let name = host.as_ref().and_then(|host| host.get("name")?.clone().into_string().ok());
+        let mut output = text("stdout");
+        output.push_str(&text("stderr"));
+        // A message names its host, so that no two are the same: the code says what they share.
+        let error = map.get("error").and_then(|error| error.as_map_ref().ok().map(|error| error.clone()));
+        if let Some(code) = error.and_then(|error| error.get("code")?.clone().into_string().ok()) {
+            let status = map.get("status").and_then(|status| status.as_int().ok());
+            let how = status.map_or(code, |status| format!("exited with status {status}"));
+            output.push_str(&format!("[{how}]"));
+        }
+        seen.push((name.filter(|name| !name.is_empty()).unwrap_or_else(|| text("id")), text("id"), output));
+    }
+    let groups = fold(seen.iter().map(|(_, _, output)| output.as_str()));
+    Ok(groups
+        .into_iter()
+        .map(|group| {
+            let members: Vec<_> = group.members.iter().filter_map(|at| seen.get(*at)).collect();
+            let hosts = hosts_in_short(members.iter().map(|(name, _, _)| name.as_str()));
+            let count = members.len();
+            let title = format!("{count} host{}: {hosts}", if count == 1 { "" } else { "s" });
+            let shown = group.difference.as_ref().unwrap_or(&group.output);
+            Folded {
+                text: format!("{title}\n{shown}"),
+                ids: members.iter().map(|(_, id, _)| id.clone()).collect(),
+                title,
+                hosts,
+                count,
+                output: group.output,
+                difference: group.difference,
+            }
+        })
+        .collect())
+}
+
+/// Shows outputs once that are the same.
+fn show_folded(spot: &Context, results: &Dynamic) -> Result<()> {
+    let one = std::slice::from_ref(results);
+    let list = results.as_array_ref();
+    for group in folded(list.as_deref().map_or(one, Vec::as_slice))? {
+        let shown = group.difference.as_ref().unwrap_or(&group.output);
+        for line in shown.lines() {
+            let (host, line) = (group.title.clone(), line.to_owned());
+            spot.emit(Event::Output { host, stream: ui::Stream::Stdout, line });
+        }
+    }
+    Ok(())
 }
 
 /// The live view's row of a host at the end of something.
@@ -552,6 +747,8 @@ fn plain(line: &str) -> Command {
         stdin: None,
         timeout: Some(Duration::from_secs(60)),
         capture_limit: 64 << 10,
+        spill: None,
+        pty: false,
     }
 }
 

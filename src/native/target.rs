@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::stream::StreamExt;
 use rhai::{Dynamic, Map};
@@ -17,6 +18,27 @@ use crate::ui::Event;
 
 /// Hosts at once unless said otherwise.
 pub(crate) const CONCURRENCY: usize = 64;
+
+/// How many hosts at once, and when to stop.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spread {
+    pub concurrency: usize,
+    /// The share of hosts in percent that may fail before no further host is begun; none: all.
+    pub tolerate: Option<f64>,
+}
+
+impl From<usize> for Spread {
+    fn from(concurrency: usize) -> Self {
+        Spread { concurrency, tolerate: None }
+    }
+}
+
+impl Spread {
+    /// Whether so many failures of so many hosts are too many.
+    fn is_over(&self, failed: usize, hosts: usize) -> bool {
+        self.tolerate.is_some_and(|percent| failed as f64 * 100.0 > percent * hosts as f64)
+    }
+}
 
 /// A host with everything that is known of it, as the script passed it.
 #[derive(Clone)]
@@ -54,7 +76,10 @@ pub(crate) fn host(spot: &Context, value: &Dynamic) -> Result<Host> {
             .with_hint("wait for it with aws::wait_for(instances, \"running\")")
             .retryable(true)
     })?;
-    let user = text(&map, "user").unwrap_or_else(|| config.fleet.user.clone());
+    let user = match text(&map, "user") {
+        Some(user) => user,
+        None => spot.ssh()?.configured_user(&id, &address)?.unwrap_or_else(|| config.fleet.user.clone()),
+    };
     Ok(Host { target: Target { id, address, port: spot.ssh_port()?, user }, map })
 }
 
@@ -112,6 +137,11 @@ pub(crate) trait Assumed: Default {
     fn assumed() -> Self {
         Self::default()
     }
+
+    /// Whether what came back is a failure all the same.
+    fn is_failure(&self) -> bool {
+        false
+    }
 }
 
 /// Runs `work` for one host, or for each of a list at once; results keep the order of the list. In a
@@ -123,7 +153,7 @@ pub(crate) fn each<T, F, W>(
     spot: &Context,
     doing: Doing,
     hosts: &Dynamic,
-    concurrency: usize,
+    spread: impl Into<Spread>,
     work: W,
 ) -> Result<Dynamic>
 where
@@ -132,6 +162,7 @@ where
     W: Fn(Ssh, Host) -> F + Send + Sync + 'static,
 {
     let ssh = spot.ssh()?;
+    let spread = spread.into();
     let Ok(list) = hosts.as_array_ref() else {
         let host = host(spot, hosts)?;
         let map = host.map.clone();
@@ -159,18 +190,27 @@ where
     let (maps, hosts): (Vec<Map>, Vec<Result<Host>>) = resolved.into_iter().unzip();
     let reachable: Vec<Host> = hosts.iter().filter_map(|host| host.as_ref().ok().cloned()).collect();
     let (_, assumed) = assume(spot, &doing, &reachable)?;
+    let (all, failed) = (hosts.len(), AtomicUsize::new(0));
     let mut results = spot.runtime().wait(async move {
+        let failed = &failed;
         let calls = hosts.into_iter().enumerate().map(|(index, host)| {
             let (ssh, work, assumed) = (ssh.clone(), &work, &assumed);
             async move {
-                match host {
+                if spread.is_over(failed.load(Ordering::Relaxed), all) {
+                    return (index, Err(not_begun(failed.load(Ordering::Relaxed), all)), false);
+                }
+                let ended = match host {
                     Ok(host) if assumed.contains(&host.target.id) => (index, Ok(T::assumed()), true),
                     Ok(host) => (index, work(ssh, host).await, false),
                     Err(error) => (index, Err(error), false),
+                };
+                if ended.1.as_ref().map_or(true, T::is_failure) {
+                    failed.fetch_add(1, Ordering::Relaxed);
                 }
+                ended
             }
         });
-        Ok(futures::stream::iter(calls).buffer_unordered(concurrency.max(1)).collect::<Vec<_>>().await)
+        Ok(futures::stream::iter(calls).buffer_unordered(spread.concurrency.max(1)).collect::<Vec<_>>().await)
     })?;
     results.sort_by_key(|(index, _, _)| *index);
     let mut items = rhai::Array::with_capacity(maps.len());
@@ -183,6 +223,10 @@ where
         items.push(item(map, result, assumed)?);
     }
     Ok(items.into())
+}
+
+fn not_begun(failed: usize, all: usize) -> Error {
+    Error::ssh(format!("not begun: {failed} of {all} hosts had failed by then")).with_code("NotBegun")
 }
 
 /// Tells of what would be done. Whether a result is assumed for all of the hosts, or for which.

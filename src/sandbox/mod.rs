@@ -4,12 +4,14 @@
 //! | folder | what lives there |
 //! |---|---|
 //! | [`ec2`] | the wire protocol and the pretended cloud behind it; knows nothing of SSH |
+//! | [`clock`] | the time that all of it goes by |
 //! | [`faults`] | what goes wrong on purpose, from a file, a command line or code |
 //! | [`hosts`] | the instances: SSH, SFTP, isolation, cloud-init |
 //!
 //! It needs no account, no network and no privileges. It keeps everything in the project's
 //! `.spot/sandbox/` between runs.
 
+pub mod clock;
 pub mod ec2;
 pub mod faults;
 pub mod hosts;
@@ -19,6 +21,7 @@ mod published;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
@@ -28,7 +31,9 @@ use tokio::sync::oneshot;
 
 use crate::control::Control;
 use crate::error::{Error, Kind, Result};
+use clock::Clock;
 use ec2::{CallLog, Endpoint, Machine, Machines, RecordedCall, Warning};
+use faults::{Faults, HostRule};
 use hosts::{HostFaults, HostSpec, Hosts};
 
 /// How a sandbox behaves.
@@ -38,6 +43,8 @@ pub struct Options {
     pub boot_time: Duration,
     /// What goes wrong on purpose.
     pub faults: ec2::Faults,
+    /// The time that everything in it goes by; the real time unless it is moved.
+    pub clock: Clock,
     /// What goes wrong with every host on purpose; [`Sandbox::set_host_faults`] for single ones.
     pub host_faults: HostFaults,
     /// Whether every call is recorded, see [`Sandbox::calls`].
@@ -64,6 +71,7 @@ impl Default for Options {
         Options {
             boot_time: Duration::from_millis(800),
             faults: ec2::Faults::default(),
+            clock: Clock::default(),
             host_faults: HostFaults::default(),
             record_calls: false,
             lock_wait: Duration::ZERO,
@@ -214,6 +222,42 @@ impl Sandbox {
         self.control.post("/_sandbox/release", &body).map(|_| ())
     }
 
+    /// Sets its clock ahead: everything that is due then has happened when this returns.
+    ///
+    /// # Errors
+    /// For more than a year; internal when the sandbox does not answer.
+    pub fn advance(&self, by: Duration) -> Result<()> {
+        self.control.post("/_sandbox/clock", &serde_json::json!({ "advance": by.as_secs_f64() })).map(drop)
+    }
+
+    /// Makes its clock run so many times as fast as the real time; 0 makes it stand still.
+    ///
+    /// # Errors
+    /// For anything but 0 to 100 000; internal when the sandbox does not answer.
+    pub fn set_speed(&self, speed: f64) -> Result<()> {
+        self.control.post("/_sandbox/clock", &serde_json::json!({ "speed": speed })).map(drop)
+    }
+
+    /// The faults in force; their seed is the one to replay them with, also if it was drawn.
+    ///
+    /// # Errors
+    /// Internal when the sandbox does not answer.
+    pub fn faults(&self) -> Result<Faults> {
+        let told = self.control.get("/_sandbox/faults")?;
+        serde_json::from_value(told)
+            .map_err(|error| Error::internal("the sandbox's faults cannot be read").with_source(error))
+    }
+
+    /// Puts other faults into force. Rules about hosts hold from the next start of the sandbox.
+    ///
+    /// # Errors
+    /// Internal when the sandbox does not answer.
+    pub fn set_faults(&self, faults: &Faults) -> Result<()> {
+        let wanted = serde_json::to_value(faults)
+            .map_err(|error| Error::internal("cannot encode the faults").with_source(error))?;
+        self.control.put("/_sandbox/faults", &wanted).map(drop)
+    }
+
     /// The calls that its endpoint has answered so far; none unless [`Options::record_calls`] is set and
     /// it was started here.
     pub fn calls(&self) -> Vec<RecordedCall> {
@@ -262,16 +306,22 @@ fn serve(
     };
     runtime.block_on(async {
         let hosts = Hosts::new(runtime.handle().clone());
+        let faults = options.faults.seeded();
         let machines = Arc::new(Fleet {
             hosts: hosts.clone(),
             folder: folder.join("hosts"),
             ssh_port,
             boot_time: options.boot_time,
+            clock: options.clock.clone(),
             faults: options.host_faults,
+            rules: faults.hosts.clone(),
+            seed: faults.seed.unwrap_or_default(),
+            booted: AtomicU64::new(0),
         });
         let settings = ec2::Options {
-            faults: options.faults,
+            faults,
             record: options.record_calls,
+            clock: options.clock,
             port: options.port,
             limit: options.limit.unwrap_or_else(limit::of_machine),
             ..ec2::Options::new(folder)
@@ -312,12 +362,21 @@ struct Fleet {
     folder: PathBuf,
     ssh_port: u16,
     boot_time: Duration,
+    clock: Clock,
     faults: HostFaults,
+    rules: Vec<HostRule>,
+    seed: u64,
+    /// How many hosts have been booted.
+    booted: AtomicU64,
 }
 
 #[async_trait]
 impl Machines for Fleet {
     async fn boot(&self, machine: Machine) -> Result<()> {
+        let number = self.booted.fetch_add(1, Ordering::Relaxed);
+        let (zone, kind) = (&machine.zone, &machine.instance_type);
+        let rule = self.rules.iter().find(|rule| rule.applies(self.seed, number, zone, kind));
+        let faults = rule.map_or(&self.faults, |rule| &rule.faults).clone();
         let spec = HostSpec {
             folder: self.folder.join(&machine.id),
             id: machine.id,
@@ -333,7 +392,8 @@ impl Machines for Fleet {
             user_data: machine.user_data,
             boot_time: self.boot_time,
             launched: machine.launched,
-            faults: self.faults.clone(),
+            clock: self.clock.clone(),
+            faults,
         };
         self.hosts.boot(spec).await
     }

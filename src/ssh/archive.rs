@@ -13,8 +13,8 @@ use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use super::content::{LocalFile, blocking, hex};
+use super::feed::Supply;
 use super::manifest::{self, Record};
-use super::stream::Supply;
 use super::tree::{Entry, EntryKind};
 use crate::error::{Error, Result};
 

@@ -1,35 +1,22 @@
-//! Proving who we are: key files first, then the keys of ssh-agent.
+//! Proving who we are: key files and their certificates first, then what ssh-agent holds.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use russh::client::{AuthResult, Handle};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
-use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
+use russh::keys::{Certificate, HashAlg, PrivateKeyWithHashAlg, PublicKey};
 use russh::{MethodKind, MethodSet};
-use tokio::sync::OnceCell;
+use tokio::net::UnixStream;
 
 use super::handshake::Client;
+use super::keyring::Loaded;
 use super::known_hosts::fingerprint;
+use super::quote;
+use super::route::Credentials;
 use super::target::Target;
-use super::{keys, quote};
 use crate::error::{Error, Result};
-
-/// The keys we can log in with; the files are read once, at the first login.
-pub struct Keyring {
-    identities: Vec<PathBuf>,
-    use_agent: bool,
-    loaded: OnceCell<Arc<Loaded>>,
-}
-
-#[derive(Default)]
-struct Loaded {
-    keys: Vec<(PathBuf, Arc<PrivateKey>)>,
-    /// Files that are there but have a passphrase: perhaps the agent holds them.
-    encrypted: Vec<Error>,
-    missing: Vec<Error>,
-}
 
 /// What became of one key.
 enum Offer {
@@ -39,112 +26,154 @@ enum Offer {
     Final(String),
 }
 
-impl Keyring {
-    /// A ring of key files and, if wanted, the agent at `SSH_AUTH_SOCK`.
-    pub fn new(identities: Vec<PathBuf>, use_agent: bool) -> Self {
-        Keyring { identities, use_agent, loaded: OnceCell::new() }
-    }
+/// A login under way.
+pub struct Login<'a> {
+    handle: &'a mut Handle<Client>,
+    target: &'a Target,
+    loaded: &'a Loaded,
+    offered: Vec<String>,
+}
 
-    /// The first key file that exists, to show in a command line.
-    pub fn shown(&self) -> Option<&Path> {
-        self.identities.iter().find(|path| path.exists()).map(PathBuf::as_path)
+impl<'a> Login<'a> {
+    /// A login with keys that were loaded before.
+    pub fn new(handle: &'a mut Handle<Client>, target: &'a Target, loaded: &'a Loaded) -> Self {
+        Login { handle, target, loaded, offered: Vec::new() }
     }
 
     /// Logs in with the first key the server takes.
     ///
     /// # Errors
-    /// Code `KeyRejected` if the server takes none, `NoKey` if there is none to offer; those of
-    /// [`keys::load`]; `ConnectionLost`, retryable, if the connection breaks.
-    pub async fn log_in(&self, handle: &mut Handle<Client>, target: &Target) -> Result<()> {
-        let loaded = self.loaded.get_or_try_init(|| self.load()).await?;
-        let mut offered = Vec::new();
-        for (path, key) in &loaded.keys {
-            let label = format!("{} {}", path.display(), fingerprint(key.public_key()));
-            let hash = rsa_hash(handle, key.public_key()).await;
-            let key = PrivateKeyWithHashAlg::new(Arc::clone(key), hash);
-            let answer = handle.authenticate_publickey(target.user.clone(), key).await;
-            offered.push(label);
-            match judge(answer.map_err(|error| error.to_string()), handle, target, offered.len())? {
-                Offer::Accepted => return Ok(()),
-                Offer::Rejected => {}
-                Offer::Final(reason) => return Err(rejected(target, &offered, Some(&reason), loaded)),
+    /// Code `KeyRejected` if the server takes none, `NoKey` if there is none to offer;
+    /// `ConnectionLost`, retryable, if the connection breaks.
+    pub async fn go(mut self, credentials: &Credentials) -> Result<()> {
+        if self.offer_files().await? {
+            return Ok(());
+        }
+        let mut problem = None;
+        if let Some(socket) = &credentials.agent {
+            match self.ask_agent(socket, credentials.only).await? {
+                Asked::LoggedIn => return Ok(()),
+                Asked::Not(reason) => problem = reason,
             }
         }
-        let agent_problem = match self.use_agent {
-            true => match self.ask_agent(handle, target, loaded, &mut offered).await? {
-                Asked::LoggedIn => return Ok(()),
-                Asked::Not(problem) => problem,
-            },
-            false => None,
-        };
-        if offered.is_empty() {
-            return Err(no_key(loaded, agent_problem));
+        if self.offered.is_empty() {
+            return Err(self.loaded.no_key(problem));
         }
-        Err(rejected(target, &offered, agent_problem.as_deref(), loaded))
+        Err(self.rejected(problem.as_deref()))
     }
 
-    async fn load(&self) -> Result<Arc<Loaded>> {
-        let paths = self.identities.clone();
-        let read = move || {
-            let mut loaded = Loaded::default();
-            for path in paths {
-                match keys::load(&path) {
-                    Ok(key) => loaded.keys.push((path, Arc::new(key))),
-                    Err(error) if error.code() == Some("KeyEncrypted") => loaded.encrypted.push(error),
-                    Err(error) if error.code() == Some("NoSuchKey") => loaded.missing.push(error),
-                    Err(error) => return Err(error),
+    async fn offer_files(&mut self) -> Result<bool> {
+        for identity in &self.loaded.identities {
+            let public = identity.key.public_key();
+            let shown = identity.path.display();
+            // russh signs with an RSA certificate the SHA-1 way, which no server of today accepts.
+            let usable = |certificate: &&Certificate| !certificate.algorithm().is_rsa();
+            for certificate in self.loaded.certificates_of(public).filter(usable) {
+                let label = format!("{shown} with certificate \"{}\"", certificate.key_id());
+                let (user, key) = (self.target.user.clone(), Arc::clone(&identity.key));
+                let answer = self.handle.authenticate_openssh_cert(user, key, certificate.clone()).await;
+                if self.judge(label, answer.map_err(|error| error.to_string()))? {
+                    return Ok(true);
                 }
             }
-            Ok(Arc::new(loaded))
-        };
-        tokio::task::spawn_blocking(read)
-            .await
-            .map_err(|error| Error::internal(format!("reading the private keys failed: {error}")))?
+            let label = format!("{shown} {}", fingerprint(public));
+            let hash = rsa_hash(self.handle, public.algorithm().is_rsa()).await;
+            let key = PrivateKeyWithHashAlg::new(Arc::clone(&identity.key), hash);
+            let answer = self.handle.authenticate_publickey(self.target.user.clone(), key).await;
+            if self.judge(label, answer.map_err(|error| error.to_string()))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
-    async fn ask_agent(
-        &self,
-        handle: &mut Handle<Client>,
-        target: &Target,
-        loaded: &Loaded,
-        offered: &mut Vec<String>,
-    ) -> Result<Asked> {
-        if std::env::var_os("SSH_AUTH_SOCK").is_none() {
-            return Ok(Asked::Not(None));
-        }
-        let connected = async {
-            let mut agent = AgentClient::connect_env().await?;
-            let identities = agent.request_identities().await?;
-            Ok::<_, russh::keys::Error>((agent, identities))
-        };
-        let (mut agent, identities) = match connected.await {
+    /// Offers what the agent holds; `only` what was named, if that is wanted.
+    async fn ask_agent(&mut self, socket: &Path, only: bool) -> Result<Asked> {
+        let (mut agent, held) = match identities_of(socket).await {
             Ok(connected) => connected,
             Err(error) => return Ok(Asked::Not(Some(format!("ssh-agent did not answer: {error}")))),
         };
         let mut problem = None;
-        for identity in identities {
-            let AgentIdentity::PublicKey { key, comment } = identity else { continue };
-            if loaded.keys.iter().any(|(_, known)| known.public_key().key_data() == key.key_data()) {
+        for identity in held {
+            let (public, comment) = match &identity {
+                AgentIdentity::PublicKey { key, comment } => (key.clone(), comment.clone()),
+                AgentIdentity::Certificate { certificate, comment } => {
+                    (PublicKey::from(certificate.public_key().clone()), comment.clone())
+                }
+            };
+            if only && !self.loaded.names(&public) {
                 continue;
             }
-            let hash = rsa_hash(handle, &key).await;
-            offered.push(format!("agent key {comment} {}", fingerprint(&key)));
-            let answer = handle.authenticate_publickey_with(target.user.clone(), key, hash, &mut agent).await;
-            let answer = match answer {
-                // The agent would not sign: that says nothing about the next key.
-                Err(russh::AgentAuthError::Key(error)) => {
-                    problem = Some(format!("ssh-agent would not sign: {error}"));
-                    continue;
-                }
-                answer => answer.map_err(|error| error.to_string()),
+            let certificates: Vec<Certificate> = match &identity {
+                AgentIdentity::Certificate { certificate, .. } => vec![certificate.clone()],
+                AgentIdentity::PublicKey { .. } => self.loaded.certificates_of(&public).cloned().collect(),
             };
-            match judge(answer, handle, target, offered.len())? {
-                Offer::Accepted => return Ok(Asked::LoggedIn),
-                Offer::Rejected => {}
-                Offer::Final(reason) => return Err(rejected(target, offered, Some(&reason), loaded)),
+            let hash = rsa_hash(self.handle, public.algorithm().is_rsa()).await;
+            for certificate in certificates {
+                let label = format!("agent certificate \"{}\"", certificate.key_id());
+                let user = self.target.user.clone();
+                let answer =
+                    self.handle.authenticate_certificate_with(user, certificate, hash, &mut agent).await;
+                if self.judge_agent(label, answer, &mut problem)? {
+                    return Ok(Asked::LoggedIn);
+                }
+            }
+            // A file of this key was offered already.
+            let tried =
+                self.loaded.identities.iter().any(|own| own.key.public_key().key_data() == public.key_data());
+            if tried || matches!(identity, AgentIdentity::Certificate { .. }) {
+                continue;
+            }
+            let label = format!("agent key {comment} {}", fingerprint(&public));
+            let user = self.target.user.clone();
+            let answer = self.handle.authenticate_publickey_with(user, public, hash, &mut agent).await;
+            if self.judge_agent(label, answer, &mut problem)? {
+                return Ok(Asked::LoggedIn);
             }
         }
         Ok(Asked::Not(problem))
+    }
+
+    fn judge_agent(
+        &mut self,
+        label: String,
+        answer: Result<AuthResult, russh::AgentAuthError>,
+        problem: &mut Option<String>,
+    ) -> Result<bool> {
+        match answer {
+            // The agent would not sign: that says nothing about the next key.
+            Err(russh::AgentAuthError::Key(error)) => {
+                self.offered.push(label);
+                *problem = Some(format!("ssh-agent would not sign: {error}"));
+                Ok(false)
+            }
+            answer => self.judge(label, answer.map_err(|error| error.to_string())),
+        }
+    }
+
+    /// Whether the server lets us in.
+    fn judge(&mut self, label: String, answer: Result<AuthResult, String>) -> Result<bool> {
+        self.offered.push(label);
+        match verdict(answer, self.handle, self.target, self.offered.len())? {
+            Offer::Accepted => Ok(true),
+            Offer::Rejected => Ok(false),
+            Offer::Final(reason) => Err(self.rejected(Some(&reason))),
+        }
+    }
+
+    fn rejected(&self, reason: Option<&str>) -> Error {
+        let mut message = format!("{} rejected every key offered: {}", self.target, self.offered.join(", "));
+        if let Some(reason) = reason {
+            message.push_str(&format!("; {reason}"));
+        }
+        let hint = match self.loaded.unusable.first().and_then(Error::hint) {
+            Some(hint) => hint.to_owned(),
+            None => format!(
+                "check the user name ({}) and that the matching public key is in its ~/.ssh/authorized_keys",
+                quote(&self.target.user)
+            ),
+        };
+        Error::ssh(message).with_code("KeyRejected").with_hint(hint)
     }
 }
 
@@ -153,9 +182,18 @@ enum Asked {
     Not(Option<String>),
 }
 
+/// Connects to an agent and asks what it holds.
+pub async fn identities_of(
+    socket: &Path,
+) -> Result<(AgentClient<UnixStream>, Vec<AgentIdentity>), russh::keys::Error> {
+    let mut agent = AgentClient::connect_uds(socket).await?;
+    let identities = agent.request_identities().await?;
+    Ok((agent, identities))
+}
+
 /// The hash for an RSA signature: the best the server names, SHA-512 if it names none. Never SHA-1.
-async fn rsa_hash(handle: &Handle<Client>, key: &PublicKey) -> Option<HashAlg> {
-    if !key.algorithm().is_rsa() {
+async fn rsa_hash(handle: &Handle<Client>, is_rsa: bool) -> Option<HashAlg> {
+    if !is_rsa {
         return None;
     }
     match handle.best_supported_rsa_hash().await {
@@ -164,7 +202,7 @@ async fn rsa_hash(handle: &Handle<Client>, key: &PublicKey) -> Option<HashAlg> {
     }
 }
 
-fn judge(
+fn verdict(
     answer: Result<AuthResult, String>,
     handle: &Handle<Client>,
     target: &Target,
@@ -203,32 +241,4 @@ fn lost(target: &Target) -> Error {
     Error::ssh(format!("{target} closed the connection during login"))
         .with_code("ConnectionLost")
         .retryable(true)
-}
-
-fn rejected(target: &Target, offered: &[String], reason: Option<&str>, loaded: &Loaded) -> Error {
-    let mut message = format!("{target} rejected every key offered: {}", offered.join(", "));
-    if let Some(reason) = reason {
-        message.push_str(&format!("; {reason}"));
-    }
-    let hint = match loaded.encrypted.first().and_then(Error::hint) {
-        Some(hint) => hint.to_owned(),
-        None => format!(
-            "check the user name ({}) and that the matching public key is in its ~/.ssh/authorized_keys",
-            quote(&target.user)
-        ),
-    };
-    Error::ssh(message).with_code("KeyRejected").with_hint(hint)
-}
-
-fn no_key(loaded: &Loaded, agent_problem: Option<String>) -> Error {
-    if let Some(error) = loaded.encrypted.first().or(loaded.missing.first()) {
-        return error.clone();
-    }
-    let mut message = "there is no key to log in with".to_owned();
-    if let Some(problem) = agent_problem {
-        message.push_str(&format!("; {problem}"));
-    }
-    Error::config(message)
-        .with_code("NoKey")
-        .with_hint("name a private key file, or add one to ssh-agent: ssh-add ~/.ssh/id_ed25519")
 }

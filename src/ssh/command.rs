@@ -1,6 +1,7 @@
 //! A command to run on a host, and what came of it.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The most of an output stream that is kept unless a command says otherwise: 1 MiB.
@@ -24,6 +25,10 @@ pub struct Command {
     pub timeout: Option<Duration>,
     /// How many bytes of each output stream are kept: half from its head, half from its tail.
     pub capture_limit: usize,
+    /// A folder on this machine for output that is longer than that; nothing: it is lost.
+    pub spill: Option<PathBuf>,
+    /// Whether the command gets a terminal. Its two output streams are one then.
+    pub pty: bool,
 }
 
 impl Command {
@@ -38,6 +43,8 @@ impl Command {
             stdin: None,
             timeout: None,
             capture_limit: CAPTURE_LIMIT,
+            spill: None,
+            pty: false,
         }
     }
 }
@@ -54,6 +61,8 @@ impl fmt::Debug for Command {
             .field("stdin", &self.stdin.as_ref().map(Vec::len))
             .field("timeout", &self.timeout)
             .field("capture_limit", &self.capture_limit)
+            .field("spill", &self.spill)
+            .field("pty", &self.pty)
             .finish()
     }
 }
@@ -81,6 +90,10 @@ pub struct Output {
     /// How many bytes of both streams were left out because of the capture limit; a line in their
     /// place says so.
     pub truncated: u64,
+    /// Where all of standard output is, if some of it was left out and there was a folder for it.
+    pub stdout_file: Option<PathBuf>,
+    /// The same for standard error.
+    pub stderr_file: Option<PathBuf>,
     /// From sending the command to its end.
     pub duration: Duration,
 }
@@ -128,6 +141,8 @@ mod tests {
             stdout: "one\ntwo\n\n".into(),
             stderr: "\n".into(),
             truncated: 0,
+            stdout_file: None,
+            stderr_file: None,
             duration: Duration::ZERO,
         };
         assert_eq!(output.last_line(), Some("two"));

@@ -5,6 +5,7 @@ use std::fs::{self, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -33,7 +34,7 @@ struct Plan {
 
 /// Downloads a file or a folder.
 pub async fn download(
-    pool: &Pool,
+    pool: &Arc<Pool>,
     target: &Target,
     remote: &str,
     local: &Path,
@@ -89,7 +90,7 @@ pub async fn download(
 }
 
 /// Reads a whole remote file of at most `limit` bytes.
-pub async fn read(pool: &Pool, target: &Target, remote: &str, limit: u64) -> Result<Vec<u8>> {
+pub async fn read(pool: &Arc<Pool>, target: &Target, remote: &str, limit: u64) -> Result<Vec<u8>> {
     let remote = remote_path(remote)?;
     let sftp = Sftp::open(pool, target).await?;
     let handle = sftp.start_reading(&remote).await?;
@@ -148,7 +149,7 @@ impl Plan {
 
 /// A file on its way to us.
 struct Fetch<'a> {
-    pool: &'a Pool,
+    pool: &'a Arc<Pool>,
     target: &'a Target,
     from: &'a str,
     to: &'a Path,

@@ -1,9 +1,12 @@
 //! Running a command: sending it, watching it, ending it when its time is up.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use russh::client::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::capture::{Capture, Lines};
@@ -24,17 +27,23 @@ const KILL_PATIENCE: Duration = Duration::from_secs(8);
 /// The same when the user waits for the prompt to come back.
 const KILL_PATIENCE_INTERRUPTED: Duration = Duration::from_millis(500);
 
+/// The terminal that a command gets which asks for one: nobody looks at it.
+const PTY_NAME: &str = "xterm";
+/// Its columns and lines.
+const PTY_SIZE: (u32, u32) = (200, 50);
+/// Ctrl-D.
+const END_OF_INPUT: u8 = 4;
+
 /// Runs a command to its end.
 pub async fn run(
-    pool: &Pool,
+    pool: &Arc<Pool>,
     target: &Target,
     command: &Command,
     attempts: Attempts,
     on_line: &(dyn Fn(Stream, &str) + Send + Sync),
 ) -> Result<Output> {
     let nonce = format!("spot-{:016x}", rand::random::<u64>());
-    let mut input = wrapper::instructions(command, &nonce)?.into_bytes();
-    input.extend_from_slice(command.stdin.as_deref().unwrap_or_default());
+    let instructions = wrapper::instructions(command, &nonce)?.into_bytes();
     let opened = tokio::select! {
         biased;
         () = pool.cancel.cancelled() => return Err(Error::interrupted()),
@@ -46,15 +55,15 @@ pub async fn run(
         session: &session,
         target,
         command,
-        received: Received::new(command.capture_limit, nonce, on_line),
+        received: Received::new(command, &target.id, nonce, on_line),
         started: Instant::now(),
     };
-    run.follow(channel, input).await
+    run.follow(channel, instructions).await
 }
 
 /// A command under way.
 struct Run<'a> {
-    pool: &'a Pool,
+    pool: &'a Arc<Pool>,
     session: &'a Session,
     target: &'a Target,
     command: &'a Command,
@@ -63,17 +72,29 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn follow(mut self, mut channel: SessionChannel, input: Vec<u8>) -> Result<Output> {
+    async fn follow(mut self, mut channel: SessionChannel, instructions: Vec<u8>) -> Result<Output> {
         let SessionChannel { reader, writer, .. } = &mut channel;
         let writer = writer.half()?;
+        if self.command.pty {
+            writer
+                .request_pty(true, PTY_NAME, PTY_SIZE.0, PTY_SIZE.1, 0, 0, wrapper::PTY_MODES)
+                .await
+                .map_err(|error| self.session.lost(&error.to_string()))?;
+        }
         writer
             .exec(true, wrapper::BOOTSTRAP)
             .await
             .map_err(|error| self.session.lost(&error.to_string()).retryable(false))?;
         let deadline = self.command.timeout.map(|limit| self.started + limit);
+        let ready = Notify::new();
+        let (input, pty) = (typed(self.command), self.command.pty);
         let feed = async {
             // A command that ends without reading its input closes the channel under us.
-            if writer.data_bytes(input).await.is_ok() {
+            let told = writer.data_bytes(instructions).await;
+            if pty {
+                ready.notified().await;
+            }
+            if told.is_ok() && writer.data_bytes(input).await.is_ok() {
                 let _ = writer.eof().await;
             }
         };
@@ -105,7 +126,12 @@ impl Run<'_> {
                     let message = format!("{} refused to run a command", self.target);
                     return Err(Error::ssh(message).with_code("ExecRefused"));
                 }
-                Some(message) => self.received.take(message),
+                Some(message) => {
+                    self.received.take(message);
+                    if self.received.group.is_some() {
+                        ready.notify_one();
+                    }
+                }
             }
         }
         if self.received.exited.is_none() && self.session.is_closed() {
@@ -178,8 +204,21 @@ impl Run<'_> {
     }
 }
 
+/// The input of a command. A terminal has no end of input but a character, which counts as one only
+/// at the beginning of a line, or twice.
+fn typed(command: &Command) -> Vec<u8> {
+    let mut input = command.stdin.clone().unwrap_or_default();
+    if command.pty {
+        if input.last().is_some_and(|last| *last != b'\n') {
+            input.push(END_OF_INPUT);
+        }
+        input.push(END_OF_INPUT);
+    }
+    input
+}
+
 /// Runs a short script to clean up, also after an interruption. Returns its standard output.
-pub async fn aside(pool: &Pool, target: &Target, script: String) -> Result<Vec<u8>> {
+pub async fn aside(pool: &Arc<Pool>, target: &Target, script: String) -> Result<Vec<u8>> {
     let (session, channel) = pool.open(target, Attempts::One).await?;
     ask(&session, channel, script).await
 }
@@ -203,6 +242,8 @@ struct Received<'a> {
     on_line: &'a (dyn Fn(Stream, &str) + Send + Sync),
     stdout: Sink,
     stderr: Sink,
+    /// Whether both streams come as one.
+    pty: bool,
     /// Standard error before the line with the process group, while that is being looked for.
     preamble: Option<Vec<u8>>,
     nonce: String,
@@ -219,8 +260,8 @@ struct Sink {
 }
 
 impl Sink {
-    fn new(limit: usize) -> Self {
-        Sink { capture: Capture::new(limit), lines: Lines::default() }
+    fn new(limit: usize, spill: Option<PathBuf>) -> Self {
+        Sink { capture: Capture::new(limit, spill), lines: Lines::default() }
     }
 }
 
@@ -228,11 +269,22 @@ impl Sink {
 const PREAMBLE_LIMIT: usize = 64 * 1024;
 
 impl<'a> Received<'a> {
-    fn new(limit: usize, nonce: String, on_line: &'a (dyn Fn(Stream, &str) + Send + Sync)) -> Self {
+    fn new(
+        command: &Command,
+        host: &str,
+        nonce: String,
+        on_line: &'a (dyn Fn(Stream, &str) + Send + Sync),
+    ) -> Self {
+        let limit = command.capture_limit;
+        let spill = |stream: &str| {
+            let name = host.replace(['/', '\0'], "_");
+            Some(command.spill.as_ref()?.join(format!("{name}-{nonce}.{stream}")))
+        };
         Received {
             on_line,
-            stdout: Sink::new(limit),
-            stderr: Sink::new(limit),
+            stdout: Sink::new(limit, spill("stdout")),
+            stderr: Sink::new(limit, spill("stderr")),
+            pty: command.pty,
             preamble: Some(Vec::new()),
             nonce,
             group: None,
@@ -252,8 +304,9 @@ impl<'a> Received<'a> {
     fn take(&mut self, message: ChannelMsg) {
         self.last_news = Instant::now();
         match message {
+            ChannelMsg::Data { data } if self.pty => self.take_with_preamble(Stream::Stdout, &data),
             ChannelMsg::Data { data } => self.write(Stream::Stdout, &data),
-            ChannelMsg::ExtendedData { data, ext: 1 } => self.take_stderr(&data),
+            ChannelMsg::ExtendedData { data, ext: 1 } => self.take_with_preamble(Stream::Stderr, &data),
             ChannelMsg::ExitStatus { exit_status } => {
                 self.status = Some(exit_status);
                 self.exited.get_or_insert(self.last_news);
@@ -266,10 +319,10 @@ impl<'a> Received<'a> {
         }
     }
 
-    /// Standard error, with the line that names the process group taken out.
-    fn take_stderr(&mut self, data: &[u8]) {
+    /// A stream, with the line that names the process group taken out.
+    fn take_with_preamble(&mut self, stream: Stream, data: &[u8]) {
         let Some(mut preamble) = self.preamble.take() else {
-            self.write(Stream::Stderr, data);
+            self.write(stream, data);
             return;
         };
         preamble.extend_from_slice(data);
@@ -283,9 +336,9 @@ impl<'a> Received<'a> {
                 let line = String::from_utf8_lossy(preamble.get(start..end).unwrap_or_default()).into_owned();
                 self.group = line.rsplit(' ').next().and_then(|pid| pid.parse().ok()).filter(|pid| *pid > 1);
                 preamble.drain(start..=end);
-                self.write(Stream::Stderr, &preamble);
+                self.write(stream, &preamble);
             }
-            _ if preamble.len() > PREAMBLE_LIMIT => self.write(Stream::Stderr, &preamble),
+            _ if preamble.len() > PREAMBLE_LIMIT => self.write(stream, &preamble),
             _ => self.preamble = Some(preamble),
         }
     }
@@ -301,24 +354,26 @@ impl<'a> Received<'a> {
 
     fn finish(mut self, duration: Duration) -> Output {
         if let Some(preamble) = self.preamble.take() {
-            self.write(Stream::Stderr, &preamble);
+            self.write(if self.pty { Stream::Stdout } else { Stream::Stderr }, &preamble);
         }
         self.stdout.lines.finish(&mut |line| (self.on_line)(Stream::Stdout, line));
         self.stderr.lines.finish(&mut |line| (self.on_line)(Stream::Stderr, line));
-        let (stdout, left_out) = self.stdout.capture.finish();
-        let (stderr, left_out_too) = self.stderr.capture.finish();
+        let (stdout, stderr) = (self.stdout.capture.finish(), self.stderr.capture.finish());
         Output {
             status: self.status,
             signal: self.signal,
-            stdout,
-            stderr,
-            truncated: left_out + left_out_too,
+            truncated: stdout.left_out + stderr.left_out,
+            stdout: stdout.text,
+            stderr: stderr.text,
+            stdout_file: stdout.file,
+            stderr_file: stderr.file,
             duration,
         }
     }
 }
 
-fn signal_word(signal: Sig) -> String {
+/// The name of a signal, without `SIG`.
+pub fn signal_word(signal: Sig) -> String {
     match signal {
         Sig::Custom(name) => name,
         known => format!("{known:?}"),
@@ -333,9 +388,9 @@ mod tests {
     fn stderr_of(pieces: &[&str]) -> (Option<u32>, String, Vec<String>) {
         let seen = Mutex::new(Vec::new());
         let on_line = |_: Stream, line: &str| seen.lock().unwrap().push(line.to_owned());
-        let mut received = Received::new(1000, "NONCE".into(), &on_line);
+        let mut received = Received::new(&Command::new(""), "i-1", "NONCE".into(), &on_line);
         for piece in pieces {
-            received.take_stderr(piece.as_bytes());
+            received.take_with_preamble(Stream::Stderr, piece.as_bytes());
         }
         let group = received.group;
         let output = received.finish(Duration::ZERO);

@@ -12,12 +12,12 @@ use tokio::time::{Instant, timeout};
 
 use super::content::{LocalFile, blocking, hex};
 use super::exec;
+use super::feed::{self, Ended, Nothing, Supply};
 use super::pool::{Attempts, Pool};
 use super::quote;
 use super::session::{NoChannel, Session};
 use super::sftp::parent;
 use super::staging::PLACE;
-use super::stream::{self, Ended, Nothing, Supply};
 use super::target::Target;
 use super::transfer::{Transfer, Upload, Verify, beside};
 use super::upload::{DEFAULT_UMASK, OnProgress};
@@ -41,7 +41,7 @@ const INCOMPLETE: u32 = 75;
 
 /// A file on its way to one host.
 pub struct Sending<'a> {
-    pub pool: &'a Pool,
+    pub pool: &'a Arc<Pool>,
     pub target: &'a Target,
     pub local: &'a Arc<LocalFile>,
     pub path: &'a str,
@@ -245,7 +245,7 @@ impl Sending<'_> {
             Err(NoChannel::Dead(error) | NoChannel::Refused(error)) => return Err(error.retryable(true)),
         };
         let mut pieces = Pieces { sending: self, range, all, at: from, file: None };
-        stream::run(session, channel, self.options.sudo, &script, 0, &mut pieces).await
+        feed::run(session, channel, self.options.sudo, &script, 0, &mut pieces).await
     }
 
     /// The offset up to which what the host has of a part is what we have. Nothing it has is taken
@@ -336,7 +336,7 @@ fn split(size: u64, parts: u64) -> Vec<Range> {
 
 /// Runs a script without input that may be run again: when its connection breaks, it is.
 pub async fn run(
-    pool: &Pool,
+    pool: &Arc<Pool>,
     target: &Target,
     sudo: bool,
     script: &str,
@@ -344,7 +344,7 @@ pub async fn run(
 ) -> Result<(Arc<Session>, Ended)> {
     let attempt = |_: u32| async move {
         let (session, channel) = pool.open(target, Attempts::Policy).await?;
-        let ended = stream::run(&session, channel, sudo, script, limit, &mut Nothing).await?;
+        let ended = feed::run(&session, channel, sudo, script, limit, &mut Nothing).await?;
         Ok((session, ended))
     };
     tokio::select! {

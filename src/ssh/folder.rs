@@ -10,13 +10,13 @@ use tokio::time::Instant;
 
 use super::archive::{Archive, Parcel};
 use super::content::{blocking, hex};
+use super::feed;
 use super::file;
 use super::manifest::{self, FINGERPRINT, Record};
 use super::pool::{Attempts, Pool};
 use super::quote;
 use super::sftp::parent;
 use super::source::Source;
-use super::stream;
 use super::survey::{Found, link_hash, survey};
 use super::target::Target;
 use super::transfer::{Transfer, Upload, Verify, below, beside};
@@ -31,7 +31,7 @@ const NAMES: usize = 400;
 
 /// A folder on its way to one host.
 pub struct Sending<'a> {
-    pub pool: &'a Pool,
+    pub pool: &'a Arc<Pool>,
     pub target: &'a Target,
     pub source: &'a Source,
     pub entries: &'a Arc<Vec<Entry>>,
@@ -288,7 +288,7 @@ impl Sending<'_> {
             };
             (self.on_progress)(done.min(total), total);
         });
-        let ended = stream::run(&session, channel, self.options.sudo, &script, 8192, &mut pieces).await?;
+        let ended = feed::run(&session, channel, self.options.sudo, &script, 8192, &mut pieces).await?;
         let text = String::from_utf8_lossy(&ended.stdout);
         let gone = text.rsplit_once("spot:").and_then(|(_, gone)| gone.trim().parse().ok());
         match ended.ok() {

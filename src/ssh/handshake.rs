@@ -1,18 +1,17 @@
-//! From an address to an encrypted connection with a host whose key is known.
+//! From a stream of bytes to an encrypted connection with a host whose key is known.
 
 use std::borrow::Cow;
-use std::io;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use russh::client::{self, Handle};
 use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
 use russh::{Preferred, cipher};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::Settings;
 use super::known_hosts::KnownHosts;
+use super::route::Route;
+use super::stream::Carrier;
 use super::target::Target;
 use crate::error::{Error, Result};
 
@@ -32,7 +31,29 @@ const KEEPALIVE_MISSES: usize = 3;
 /// Our side of a connection: it judges the host's key.
 pub struct Client {
     target: Target,
+    is_hop: bool,
     known: Arc<KnownHosts>,
+    banner: Banner,
+}
+
+/// What a server says before it lets anybody in.
+#[derive(Debug, Clone, Default)]
+pub struct Banner(Arc<Mutex<String>>);
+
+/// The most of a banner that is kept, in bytes.
+const BANNER_LIMIT: usize = 4096;
+
+impl Banner {
+    /// What was said so far, without the space around it.
+    pub fn text(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).trim().to_owned()
+    }
+
+    fn add(&self, text: &str) {
+        let mut banner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = BANNER_LIMIT.saturating_sub(banner.len());
+        banner.extend(text.chars().take(room));
+    }
 }
 
 /// Why a handshake failed: in russh's words, or in ours about the host key.
@@ -55,7 +76,8 @@ impl client::Handler for Client {
         // We ask for no certificates; a server that sends one all the same proves nothing to us.
         let PublicKeyOrCertificate::PublicKey { key, .. } = offered else { return Ok(false) };
         let (known, target, key) = (Arc::clone(&self.known), self.target.clone(), key.clone());
-        tokio::task::spawn_blocking(move || known.verify(&target, &key))
+        let is_hop = self.is_hop;
+        tokio::task::spawn_blocking(move || known.verify(&target, is_hop, &key))
             .await
             .map_err(|error| {
                 Refusal::HostKey(Error::internal(format!("checking a host key failed: {error}")))
@@ -63,53 +85,27 @@ impl client::Handler for Client {
             .map_err(Refusal::HostKey)?;
         Ok(true)
     }
-}
 
-/// Connects over TCP and waits until a server speaks.
-///
-/// This is apart from [`encrypt`] so that hosts which are not up yet take up no handshake.
-///
-/// # Errors
-/// Codes `ConnectionRefused`, `ConnectTimeout`, `HostUnreachable`, `AddressUnknown`,
-/// `ConnectionLost`; all retryable.
-pub async fn reach(target: &Target, limit: Duration) -> Result<TcpStream> {
-    let connecting = TcpStream::connect((target.address.as_str(), target.port));
-    let stream = match timeout(limit, connecting).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Err(unreachable_because(target, &error)),
-        Err(_) => {
-            return Err(failure("ConnectTimeout", format!("{target} did not answer within {limit:?}"))
-                .with_hint("is the address public, and does the security group allow this port?"));
-        }
-    };
-    // A failure to set an option is no reason to give up a connection.
-    let _ = stream.set_nodelay(true);
-    match timeout(limit, stream.peek(&mut [0])).await {
-        Ok(Ok(1..)) => Ok(stream),
-        Ok(Ok(_)) => {
-            Err(failure("ConnectionLost", format!("{target} accepted the connection and closed it")))
-        }
-        Ok(Err(error)) => Err(unreachable_because(target, &error)),
-        Err(_) => {
-            let message =
-                format!("{target} accepted the connection but no SSH server spoke within {limit:?}");
-            Err(failure("ConnectTimeout", message))
-        }
+    async fn auth_banner(&mut self, banner: &str, _: &mut client::Session) -> Result<(), Refusal> {
+        self.banner.add(banner);
+        Ok(())
     }
 }
 
 /// Exchanges keys and checks the host's.
 ///
 /// # Errors
-/// Code `HandshakeFailed` (retryable), `NoCommonAlgorithm`, or those of [`KnownHosts::verify`].
+/// Codes `HandshakeFailed` and `HandshakeTimeout` (retryable), `NoCommonAlgorithm`, or those of
+/// [`KnownHosts::verify`].
 pub async fn encrypt(
-    stream: TcpStream,
-    target: &Target,
+    stream: Box<dyn Carrier>,
+    route: &Route,
     settings: &Settings,
     known: &Arc<KnownHosts>,
-) -> Result<Handle<Client>> {
-    let (lookup, id) = (Arc::clone(known), target.id.clone());
-    let pinned = tokio::task::spawn_blocking(move || lookup.lookup(&id))
+) -> Result<(Handle<Client>, Banner)> {
+    let target = &route.target;
+    let (lookup, id, is_hop) = (Arc::clone(known), target.id.clone(), route.is_hop);
+    let pinned = tokio::task::spawn_blocking(move || lookup.lookup(&id, is_hop))
         .await
         .map_err(|error| Error::internal(format!("reading the known hosts failed: {error}")))??;
     let config = client::Config {
@@ -123,14 +119,16 @@ pub async fn encrypt(
         },
         ..client::Config::default()
     };
-    let client = Client { target: target.clone(), known: Arc::clone(known) };
+    let banner = Banner::default();
+    let client = Client { target: target.clone(), is_hop, known: Arc::clone(known), banner: banner.clone() };
     let limit = settings.connect_timeout;
     match timeout(limit, client::connect_stream(Arc::new(config), stream, client)).await {
-        Ok(Ok(handle)) => Ok(handle),
+        Ok(Ok(handle)) => Ok((handle, banner)),
         Ok(Err(Refusal::HostKey(error))) => Err(error),
         Ok(Err(Refusal::Protocol(error))) => Err(broken(target, error)),
         Err(_) => {
-            Err(failure("HandshakeFailed", format!("{target} did not finish the handshake within {limit:?}")))
+            let message = format!("{target} did not finish the handshake within {limit:?}");
+            Err(failure("HandshakeTimeout", message))
         }
     }
 }
@@ -162,18 +160,6 @@ fn broken(target: &Target, error: russh::Error) -> Error {
     failure("HandshakeFailed", format!("the SSH handshake with {target} failed: {error}")).with_source(error)
 }
 
-fn unreachable_because(target: &Target, error: &io::Error) -> Error {
-    let code = match error.kind() {
-        io::ErrorKind::ConnectionRefused => "ConnectionRefused",
-        io::ErrorKind::TimedOut => "ConnectTimeout",
-        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "HostUnreachable",
-        io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => "ConnectionLost",
-        _ if error.raw_os_error().is_none() => "AddressUnknown",
-        _ => "ConnectFailed",
-    };
-    failure(code, format!("cannot connect to {target}: {error}"))
-}
-
 fn failure(code: &str, message: String) -> Error {
     Error::ssh(message).with_code(code).retryable(true)
 }
@@ -191,18 +177,5 @@ mod tests {
         let Ok(rsa) = PublicKey::from_openssh(rsa) else { panic!("a key in the test is broken") };
         let names: Vec<String> = key_algorithms(&[rsa]).iter().map(ToString::to_string).collect();
         assert_eq!(names[..3], ["rsa-sha2-512", "rsa-sha2-256", "ssh-ed25519"]);
-    }
-
-    #[tokio::test]
-    async fn a_closed_port_is_refused_and_a_silent_one_times_out() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let target = Target { id: "i-1".into(), address: "127.0.0.1".into(), port, user: "root".into() };
-        let error = reach(&target, Duration::from_millis(50)).await.unwrap_err();
-        assert_eq!(error.code(), Some("ConnectTimeout"), "{error}");
-        drop(listener);
-        let error = reach(&target, Duration::from_secs(5)).await.unwrap_err();
-        assert_eq!(error.code(), Some("ConnectionRefused"), "{error}");
-        assert!(error.is_retryable());
     }
 }

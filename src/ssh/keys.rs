@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use russh::keys::ssh_key::LineEnding;
-use russh::keys::{Algorithm, PrivateKey};
+use russh::keys::{Algorithm, PrivateKey, PublicKey};
 
 use super::quote;
 use crate::error::{Error, Result};
@@ -31,17 +31,46 @@ pub fn check_private(path: &Path) -> Result<()> {
         .with_hint(format!("chmod 600 {}", quote(&path.to_string_lossy()))))
 }
 
-/// Reads a private key.
+/// What a file that was named as a private key holds.
+pub(super) enum Found {
+    Open(PrivateKey),
+    /// Protected by a passphrase; the public half is known where the format shows it.
+    Encrypted(Option<PublicKey>),
+    /// Only the public half: the private one is the agent's.
+    Public,
+}
+
+/// Reads a private key as far as that goes without a passphrase.
 ///
 /// # Errors
-/// As [`check_private`]; code `KeyEncrypted` if it has a passphrase, `KeyUnreadable` if it is no key.
-pub(super) fn load(path: &Path) -> Result<PrivateKey> {
-    check_private(path)?;
-    let key = read(path)?;
-    if !key.is_encrypted() {
-        return Ok(key);
+/// As [`check_private`]; code `KeyUnreadable` if it is no key.
+pub(super) fn find(path: &Path) -> Result<Found> {
+    let text = text(path)?;
+    if PublicKey::from_openssh(&text).is_ok() {
+        return Ok(Found::Public);
     }
-    Err(encrypted(path))
+    check_private(path)?;
+    if text.contains("-----BEGIN EC PRIVATE KEY-----") && text.contains("ENCRYPTED") {
+        return Err(old_format(path));
+    }
+    match parse(path, &text) {
+        Ok(key) if !key.is_encrypted() => Ok(Found::Open(key)),
+        Ok(key) => Ok(Found::Encrypted(Some(key.public_key().clone()))),
+        Err(error) if error.code() == Some("KeyEncrypted") => {
+            let beside = fs::read_to_string(public_path(path)).ok();
+            Ok(Found::Encrypted(beside.and_then(|line| PublicKey::from_openssh(&line).ok())))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads a private key with its passphrase; none if that is not it.
+///
+/// # Errors
+/// As [`find`].
+pub(super) fn decrypt(path: &Path, passphrase: &str) -> Result<Option<PrivateKey>> {
+    check_private(path)?;
+    Ok(russh::keys::decode_secret_key(&text(path)?, Some(passphrase)).ok())
 }
 
 /// The public half of a private key file as one line for `authorized_keys` or EC2, without a
@@ -50,7 +79,7 @@ pub(super) fn load(path: &Path) -> Result<PrivateKey> {
 /// # Errors
 /// Kind `config` if the file cannot be read or is no private key.
 pub fn public_line(private: &Path) -> Result<String> {
-    let key = read(private)?;
+    let key = parse(private, &text(private)?)?;
     key.public_key().to_openssh().map_err(|error| not_a_key(private, &error))
 }
 
@@ -114,22 +143,35 @@ fn place(folder: &Path, path: &Path, content: &[u8], mode: u32) -> Result<()> {
     Ok(())
 }
 
-fn read(path: &Path) -> Result<PrivateKey> {
-    let text = fs::read_to_string(path).map_err(|error| unreadable(path, error))?;
-    match PrivateKey::from_openssh(&text) {
+fn text(path: &Path) -> Result<String> {
+    fs::read_to_string(path).map_err(|error| unreadable(path, error))
+}
+
+fn parse(path: &Path, text: &str) -> Result<PrivateKey> {
+    match PrivateKey::from_openssh(text) {
         Ok(key) => Ok(key),
+        Err(_) if text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") => Err(encrypted(path)),
         // Not OpenSSH's own format: PKCS#1, PKCS#8 or SEC1, as `ssh-keygen -m PEM` writes them.
-        Err(_) => russh::keys::decode_secret_key(&text, None).map_err(|error| match error {
+        Err(_) => russh::keys::decode_secret_key(text, None).map_err(|error| match error {
             russh::keys::Error::KeyIsEncrypted => encrypted(path),
             _ => not_a_key(path, &error),
         }),
     }
 }
 
-fn encrypted(path: &Path) -> Error {
+/// The error of a key whose passphrase nobody told.
+pub(super) fn encrypted(path: &Path) -> Error {
     Error::config(format!("private key {} is protected by a passphrase", path.display()))
         .with_code("KeyEncrypted")
         .with_hint(format!("hand it to ssh-agent: ssh-add {}", quote(&path.to_string_lossy())))
+}
+
+/// The error of an encrypted format that we do not decrypt.
+fn old_format(path: &Path) -> Error {
+    encrypted(path).with_hint(format!(
+        "its format is an old one: ssh-keygen -p -f {} writes it anew",
+        quote(&path.to_string_lossy())
+    ))
 }
 
 fn not_a_key(path: &Path, error: &dyn std::fmt::Display) -> Error {
@@ -169,7 +211,8 @@ mod tests {
         assert!(line.ends_with(" spot test"));
         assert_eq!(public_line(&path).unwrap(), line);
         check_private(&path).unwrap();
-        load(&path).unwrap();
+        assert!(matches!(find(&path).unwrap(), Found::Open(_)));
+        assert!(matches!(find(&public_path(&path)).unwrap(), Found::Public));
     }
 
     #[test]
@@ -197,29 +240,52 @@ mod tests {
     }
 
     #[test]
-    fn an_encrypted_key_points_to_the_agent() {
+    fn keys_of_every_format_are_read_and_their_passphrases_tried() {
         let folder = tempfile::tempdir().unwrap();
-        for (name, options) in [("new", &["-t", "ed25519"][..]), ("pem", &["-t", "rsa", "-m", "PEM"][..])] {
-            let path = folder.path().join(name);
-            let status = Command::new("ssh-keygen")
-                .args(["-q", "-N", "secret phrase", "-f"])
-                .arg(&path)
-                .args(options)
-                .status();
-            assert!(status.unwrap().success());
-            let error = load(&path).unwrap_err();
-            assert_eq!(error.code(), Some("KeyEncrypted"), "{name}: {error}");
-            assert!(error.hint().unwrap().contains("ssh-add"));
+        for kind in ["ed25519", "ecdsa", "rsa"] {
+            for format in ["RFC4716", "PEM", "PKCS8"] {
+                if kind == "ed25519" && format != "RFC4716" {
+                    // OpenSSH writes these keys in its own format only.
+                    continue;
+                }
+                for passphrase in ["", "secret phrase"] {
+                    let path = folder.path().join(format!("{kind}-{format}-{}", passphrase.len()));
+                    let mut command = Command::new("ssh-keygen");
+                    command.args(["-q", "-t", kind, "-m", format, "-N", passphrase, "-f"]).arg(&path);
+                    assert!(command.status().unwrap().success());
+                    let public = fs::read_to_string(public_path(&path)).unwrap();
+                    let public = PublicKey::from_openssh(&public).unwrap();
+                    let same = |key: &PrivateKey| key.public_key().key_data() == public.key_data();
+                    if (kind, format, passphrase.is_empty()) == ("ecdsa", "PEM", false) {
+                        let error = find(&path).err().unwrap();
+                        assert_eq!(error.code(), Some("KeyEncrypted"));
+                        assert!(error.hint().unwrap().contains("ssh-keygen -p -f"), "{error:?}");
+                        continue;
+                    }
+                    match find(&path).unwrap() {
+                        Found::Open(key) => assert!(passphrase.is_empty() && same(&key), "{path:?}"),
+                        Found::Encrypted(found) => {
+                            assert!(!passphrase.is_empty(), "{path:?}");
+                            assert_eq!(found.unwrap().key_data(), public.key_data(), "{path:?}");
+                            assert!(decrypt(&path, "wrong").unwrap().is_none(), "{path:?}");
+                            let decrypted = decrypt(&path, passphrase).unwrap();
+                            assert!(decrypted.as_ref().is_some_and(same), "{path:?}");
+                        }
+                        Found::Public => panic!("{path:?}"),
+                    }
+                }
+            }
         }
+        assert!(encrypted(Path::new("/k")).hint().unwrap().contains("ssh-add /k"));
     }
 
     #[test]
     fn missing_and_broken_files_are_told_apart() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("id");
-        assert_eq!(load(&path).unwrap_err().code(), Some("NoSuchKey"));
+        assert_eq!(find(&path).err().unwrap().code(), Some("NoSuchKey"));
         fs::write(&path, "hello").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        assert_eq!(load(&path).unwrap_err().code(), Some("KeyUnreadable"));
+        assert_eq!(find(&path).err().unwrap().code(), Some("KeyUnreadable"));
     }
 }

@@ -15,6 +15,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use russh::keys::{HashAlg, PublicKey};
 use sha1::Sha1;
 
+use super::glob::glob_any_case;
 use super::private_file;
 use super::quote;
 use super::target::Target;
@@ -24,6 +25,8 @@ use crate::error::{Error, Result};
 #[derive(Debug)]
 pub struct KnownHosts {
     path: PathBuf,
+    /// The user's own files; they are only read, and only for hosts on the way to others.
+    others: Vec<PathBuf>,
     /// Writers of this process take turns here; those of other processes at the lock file.
     writing: Mutex<()>,
 }
@@ -38,7 +41,13 @@ struct Pin<'a> {
 impl KnownHosts {
     /// The file at a path; it is read and created when needed.
     pub fn new(path: PathBuf) -> Self {
-        KnownHosts { path, writing: Mutex::new(()) }
+        KnownHosts { path, others: Vec::new(), writing: Mutex::new(()) }
+    }
+
+    /// Adds the user's own files, for hosts on the way to others.
+    pub fn with_others(mut self, others: Vec<PathBuf>) -> Self {
+        self.others = others;
+        self
     }
 
     /// Where the file is.
@@ -47,26 +56,34 @@ impl KnownHosts {
     }
 
     /// The keys recorded under an id, in the order of the file.
-    pub fn lookup(&self, id: &str) -> Result<Vec<PublicKey>> {
-        let text = self.text()?;
-        Ok(pins(&text)
-            .filter(|pin| !pin.revoked && matches(pin.hosts, id))
-            .filter_map(|pin| pin.public())
-            .collect())
+    pub fn lookup(&self, id: &str, is_hop: bool) -> Result<Vec<PublicKey>> {
+        let mut found = Vec::new();
+        for path in self.files(is_hop) {
+            let text = self.text_of(path)?;
+            let pins = pins(&text).filter(|pin| !pin.revoked && matches(pin.hosts, id));
+            found.extend(pins.filter_map(|pin| pin.public()));
+        }
+        Ok(found)
+    }
+
+    /// The project's file, and for hosts on the way the user's.
+    fn files(&self, is_hop: bool) -> impl Iterator<Item = &Path> {
+        let others = self.others.iter().filter(move |_| is_hop);
+        std::iter::once(self.path.as_path()).chain(others.map(PathBuf::as_path))
     }
 
     /// Accepts a key that is recorded, records the first key of a host, refuses any other.
     ///
     /// # Errors
     /// Code `HostKeyChanged` or `HostKeyRevoked`; kind `state` if the file cannot be read or written.
-    pub fn verify(&self, target: &Target, offered: &PublicKey) -> Result<()> {
-        if self.judge(target, offered)? {
+    pub fn verify(&self, target: &Target, is_hop: bool, offered: &PublicKey) -> Result<()> {
+        if self.judge(target, is_hop, offered)? {
             return Ok(());
         }
         let _turn = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let _lock = self.lock()?;
         // Another process may have met the host in the meantime.
-        if self.judge(target, offered)? {
+        if self.judge(target, is_hop, offered)? {
             return Ok(());
         }
         self.append(&target.id, offered).map_err(|error| self.failed("record a host key in", &error))
@@ -94,28 +111,28 @@ impl KnownHosts {
     }
 
     /// Whether the key is recorded; `false` if nothing is recorded for this host.
-    fn judge(&self, target: &Target, offered: &PublicKey) -> Result<bool> {
-        let text = self.text()?;
-        let mut recorded = Vec::new();
-        for pin in pins(&text) {
-            if !matches(pin.hosts, &target.id) {
-                continue;
-            }
-            let Some(key) = pin.public() else { continue };
-            let same = key.key_data() == offered.key_data();
-            if same && pin.revoked {
-                return Err(self.revoked(target, offered));
-            }
-            if !pin.revoked {
-                recorded.push((key, same));
+    fn judge(&self, target: &Target, is_hop: bool, offered: &PublicKey) -> Result<bool> {
+        let mut recorded = None;
+        let mut same = false;
+        for path in self.files(is_hop) {
+            let text = self.text_of(path)?;
+            for pin in pins(&text).filter(|pin| matches(pin.hosts, &target.id)) {
+                let Some(key) = pin.public() else { continue };
+                let is_offered = key.key_data() == offered.key_data();
+                match (pin.revoked, is_offered) {
+                    (true, true) => return Err(self.revoked(target, offered)),
+                    (true, false) => {}
+                    (false, is_offered) => {
+                        same |= is_offered;
+                        recorded.get_or_insert((path, key));
+                    }
+                }
             }
         }
-        if recorded.iter().any(|(_, same)| *same) {
-            return Ok(true);
-        }
-        match recorded.first() {
+        match recorded {
+            _ if same => Ok(true),
             None => Ok(false),
-            Some((key, _)) => Err(self.changed(target, key, offered)),
+            Some((path, key)) => Err(changed(path, target, &key, offered)),
         }
     }
 
@@ -134,10 +151,14 @@ impl KnownHosts {
 
     /// The text of the file; bytes that are not UTF-8 can only be in lines we ignore.
     fn text(&self) -> Result<String> {
-        match fs::read(&self.path) {
+        self.text_of(&self.path)
+    }
+
+    fn text_of(&self, path: &Path) -> Result<String> {
+        match fs::read(path) {
             Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-            Err(error) => Err(self.failed("read", &error)),
+            Err(error) => Err(Error::state(format!("cannot read {}: {error}", path.display()))),
         }
     }
 
@@ -155,20 +176,6 @@ impl KnownHosts {
         take().map_err(|error: io::Error| self.failed("lock", &error))
     }
 
-    fn changed(&self, target: &Target, recorded: &PublicKey, offered: &PublicKey) -> Error {
-        Error::ssh(format!(
-            "the host key of {target} has changed: recorded {}, offered {}",
-            fingerprint(recorded),
-            fingerprint(offered)
-        ))
-        .with_code("HostKeyChanged")
-        .with_hint(format!(
-            "somebody may be listening in; only if you know why the key changed, forget the old one: ssh-keygen -f {} -R {}",
-            quote(&self.path.to_string_lossy()),
-            quote(&target.id)
-        ))
-    }
-
     fn revoked(&self, target: &Target, offered: &PublicKey) -> Error {
         Error::ssh(format!(
             "{target} offered the host key {}, which {} revokes",
@@ -182,6 +189,20 @@ impl KnownHosts {
     fn failed(&self, doing: &str, error: &io::Error) -> Error {
         Error::state(format!("cannot {doing} {}: {error}", self.path.display()))
     }
+}
+
+fn changed(path: &Path, target: &Target, recorded: &PublicKey, offered: &PublicKey) -> Error {
+    Error::ssh(format!(
+        "the host key of {target} has changed: recorded {}, offered {}",
+        fingerprint(recorded),
+        fingerprint(offered)
+    ))
+    .with_code("HostKeyChanged")
+    .with_hint(format!(
+        "somebody may be listening in; only if you know why the key changed, forget the old one: ssh-keygen -f {} -R {}",
+        quote(&path.to_string_lossy()),
+        quote(&target.id)
+    ))
 }
 
 /// `ED25519 SHA256:…`, as `ssh-keygen -l` prints it.
@@ -221,7 +242,7 @@ fn matches(hosts: &str, id: &str) -> bool {
     let mut matched = false;
     for entry in hosts.split(',') {
         if let Some(pattern) = entry.strip_prefix('!') {
-            if glob(pattern.as_bytes(), id.as_bytes()) {
+            if glob_any_case(pattern, id) {
                 return false;
             }
             continue;
@@ -234,7 +255,7 @@ fn matches(hosts: &str, id: &str) -> bool {
 fn entry_matches(entry: &str, id: &str) -> bool {
     match entry.strip_prefix("|1|") {
         Some(hashed) => hash_matches(hashed, id).unwrap_or(false),
-        None => glob(entry.as_bytes(), id.as_bytes()),
+        None => glob_any_case(entry, id),
     }
 }
 
@@ -245,31 +266,6 @@ fn hash_matches(hashed: &str, id: &str) -> Option<bool> {
     let hash = STANDARD.decode(hash).ok()?;
     let mac = Hmac::<Sha1>::new_from_slice(&salt).ok()?;
     Some(mac.chain_update(id.as_bytes()).verify_slice(&hash).is_ok())
-}
-
-/// `*` stands for any characters, `?` for one; letters match in either case, as host names do.
-fn glob(pattern: &[u8], name: &[u8]) -> bool {
-    let (mut at, mut from) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while let Some(byte) = name.get(from) {
-        match pattern.get(at) {
-            Some(b'*') => {
-                star = Some((at + 1, from));
-                at += 1;
-            }
-            Some(wanted) if *wanted == b'?' || wanted.eq_ignore_ascii_case(byte) => {
-                at += 1;
-                from += 1;
-            }
-            _ => {
-                let Some((after, taken)) = star else { return false };
-                star = Some((after, taken + 1));
-                at = after;
-                from = taken + 1;
-            }
-        }
-    }
-    pattern.get(at..).unwrap_or_default().iter().all(|byte| *byte == b'*')
 }
 
 /// The line without a host: itself if it is about others, `None` if it is about this one alone.
@@ -317,17 +313,17 @@ mod tests {
     fn the_first_key_is_recorded_and_another_refused() {
         let (_folder, known) = known();
         let (first, second) = (key(), key());
-        known.verify(&target("i-1"), &first).unwrap();
-        known.verify(&target("i-1"), &first).unwrap();
-        assert_eq!(known.lookup("i-1").unwrap().len(), 1, "recorded once");
-        let error = known.verify(&target("i-1"), &second).unwrap_err();
+        known.verify(&target("i-1"), false, &first).unwrap();
+        known.verify(&target("i-1"), false, &first).unwrap();
+        assert_eq!(known.lookup("i-1", false).unwrap().len(), 1, "recorded once");
+        let error = known.verify(&target("i-1"), false, &second).unwrap_err();
         assert_eq!(error.code(), Some("HostKeyChanged"));
         assert!(!error.is_retryable());
         for key in [&first, &second] {
             assert!(error.message().contains(&key.fingerprint(HashAlg::Sha256).to_string()), "{error}");
         }
         assert!(error.hint().unwrap().contains("ssh-keygen -f"));
-        known.verify(&target("i-2"), &second).unwrap();
+        known.verify(&target("i-2"), false, &second).unwrap();
         let mode = fs::metadata(known.path()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
@@ -350,7 +346,7 @@ mod tests {
         let (_folder, known) = known();
         private_file::create_parent(known.path()).unwrap();
         fs::write(known.path(), "garbage line").unwrap();
-        known.verify(&target("i-1"), &key()).unwrap();
+        known.verify(&target("i-1"), false, &key()).unwrap();
         let text = fs::read_to_string(known.path()).unwrap();
         assert!(text.starts_with("garbage line\ni-1 ssh-ed25519 "), "{text}");
     }
@@ -359,14 +355,14 @@ mod tests {
     fn hashed_names_of_ssh_keygen_are_matched() {
         let (_folder, known) = known();
         let pinned = key();
-        known.verify(&target("i-1"), &pinned).unwrap();
+        known.verify(&target("i-1"), false, &pinned).unwrap();
         let status = Command::new("ssh-keygen").args(["-H", "-f"]).arg(known.path()).output().unwrap().status;
         assert!(status.success());
         assert!(fs::read_to_string(known.path()).unwrap().starts_with("|1|"));
-        known.verify(&target("i-1"), &pinned).unwrap();
-        assert_eq!(known.verify(&target("i-1"), &key()).unwrap_err().code(), Some("HostKeyChanged"));
+        known.verify(&target("i-1"), false, &pinned).unwrap();
+        assert_eq!(known.verify(&target("i-1"), false, &key()).unwrap_err().code(), Some("HostKeyChanged"));
         assert!(known.forget("i-1").unwrap());
-        assert!(known.lookup("i-1").unwrap().is_empty());
+        assert!(known.lookup("i-1", false).unwrap().is_empty());
     }
 
     #[test]
@@ -381,18 +377,9 @@ mod tests {
             pinned.to_openssh().unwrap()
         );
         fs::write(known.path(), text).unwrap();
-        assert_eq!(known.lookup("A.example").unwrap().len(), 1);
-        assert_eq!(known.lookup("bad.example").unwrap().len(), 0);
-        assert_eq!(known.verify(&target("i-9"), &revoked).unwrap_err().code(), Some("HostKeyRevoked"));
-    }
-
-    #[test]
-    fn globs_match_like_openssh() {
-        assert!(glob(b"*", b""));
-        assert!(glob(b"a*b?d", b"axxbcd"));
-        assert!(!glob(b"a*b?d", b"axxbd"));
-        assert!(glob(b"*a*a", b"banana"));
-        assert!(!glob(b"i-1", b"i-12"));
+        assert_eq!(known.lookup("A.example", false).unwrap().len(), 1);
+        assert_eq!(known.lookup("bad.example", false).unwrap().len(), 0);
+        assert_eq!(known.verify(&target("i-9"), false, &revoked).unwrap_err().code(), Some("HostKeyRevoked"));
     }
 
     #[test]
@@ -405,7 +392,7 @@ mod tests {
                 let other = KnownHosts::new(known.path().to_owned());
                 std::thread::spawn(move || {
                     for round in 0..8 {
-                        other.verify(&target(&format!("i-{number}-{round}")), &key()).unwrap();
+                        other.verify(&target(&format!("i-{number}-{round}")), false, &key()).unwrap();
                     }
                 })
             })

@@ -7,35 +7,46 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `target` | a host to talk to |
-//! | `pool`, `session`, `handshake`, `authentication`, `channels` | connections |
-//! | `known_hosts`, `keys` | host keys and our own |
-//! | `command`, `exec`, `wrapper`, `capture` | running commands |
+//! | `route`, `ssh_config` | the way to a host, as `~/.ssh/config` has it |
+//! | `pool`, `session`, `stream`, `handshake`, `authentication`, `slots` | connections |
+//! | `known_hosts`, `keys`, `keyring`, `passphrase` | host keys and our own |
+//! | `command`, `exec`, `wrapper`, `capture`, `interact`, `fold` | running commands |
+//! | `forward` | ports that lead to hosts |
 //! | `source`, `exclude`, `tree`, `content` | what is to be sent |
-//! | `file`, `folder`, `archive`, `manifest`, `stream` | sending it to a host with a shell |
+//! | `file`, `folder`, `archive`, `manifest`, `feed` | sending it to a host with a shell |
 //! | `transfer`, `upload`, `download`, `survey`, `staging`, `sftp` | other ways of moving files |
 //! | `wait` | until a new instance answers |
 
 mod archive;
 mod authentication;
 mod capture;
-mod channels;
 mod command;
 mod content;
 mod download;
 mod exclude;
 mod exec;
+mod feed;
 mod file;
+mod fold;
 mod folder;
+mod forward;
+mod glob;
 mod handshake;
+mod interact;
+mod keyring;
 pub mod keys;
 mod known_hosts;
 mod manifest;
+mod passphrase;
 mod pool;
 mod private_file;
 mod quote;
+mod route;
 mod session;
 mod sftp;
+mod slots;
 mod source;
+mod ssh_config;
 mod staging;
 mod stream;
 mod survey;
@@ -46,6 +57,14 @@ mod upload;
 mod wait;
 mod wrapper;
 
+#[cfg(test)]
+mod command_tests;
+#[cfg(test)]
+mod fault_tests;
+#[cfg(test)]
+mod login_tests;
+#[cfg(test)]
+mod proxy;
 #[cfg(test)]
 mod sshd;
 #[cfg(test)]
@@ -67,13 +86,19 @@ use crate::retry::Retry;
 
 pub use self::command::{Command, Output, Stream};
 use self::content::Content;
+pub use self::fold::{Group, fold, hosts_in_short};
+pub use self::forward::Forwarding;
+pub use self::interact::{Ending, Interaction, Size, Terminal};
+pub use self::passphrase::Passphrases;
 use self::pool::{Attempts, Pool};
 pub use self::quote::quote;
 use self::sftp::Sftp;
 pub use self::source::Source;
+pub use self::ssh_config::Files as ConfigFiles;
 pub use self::target::Target;
 use self::transfer::{Item, ItemKind, remote_path};
 pub use self::transfer::{Transfer, Upload, Verify};
+pub use self::wait::stage;
 
 /// How to connect to hosts.
 #[derive(Debug, Clone)]
@@ -82,6 +107,10 @@ pub struct Settings {
     pub identities: Vec<PathBuf>,
     /// Also try the keys of the agent at `SSH_AUTH_SOCK`, if there is one.
     pub use_agent: bool,
+    /// Who tells the passphrases of keys; nobody: they are left to the agent.
+    pub passphrases: Option<Passphrases>,
+    /// OpenSSH's configuration, which may say more about a host; none: it is not read.
+    pub config: Option<ConfigFiles>,
     /// The file that host keys are recorded in, in OpenSSH's format, under the id of the target.
     pub known_hosts: PathBuf,
     /// The limit for each step of connecting: TCP, the key exchange, the login, a channel.
@@ -89,21 +118,27 @@ pub struct Settings {
     /// A host that was silent for this long is asked whether it lives; after three questions
     /// without an answer its connection counts as dead.
     pub keepalive: Duration,
-    /// How many handshakes may be under way at once; at least 1.
+    /// A connection that nobody has used for this long is closed.
+    pub idle: Duration,
+    /// How many handshakes may be under way at once; at least 1. A server that drops connections
+    /// while others log in is asked for fewer at a time.
     pub handshakes: usize,
     /// How often a connection is attempted.
     pub retry: Retry,
 }
 
 impl Default for Settings {
-    /// No keys but those of the agent; `known_hosts` in the current folder's `.spot`.
+    /// No keys but those of the agent, no configuration of OpenSSH's; `known_hosts` in the current folder's `.spot`.
     fn default() -> Self {
         Settings {
             identities: Vec::new(),
             use_agent: true,
+            passphrases: None,
+            config: None,
             known_hosts: PathBuf::from(".spot/known_hosts"),
             connect_timeout: Duration::from_secs(10),
             keepalive: Duration::from_secs(30),
+            idle: Duration::from_secs(10 * 60),
             handshakes: 32,
             retry: Retry { attempts: 5, ..Retry::default() },
         }
@@ -121,14 +156,14 @@ impl Ssh {
     /// # Errors
     /// Kind `config` if a setting makes no sense.
     pub fn new(settings: Settings, cancel: CancellationToken) -> Result<Ssh> {
-        if settings.connect_timeout.is_zero() || settings.keepalive.is_zero() {
-            return Err(Error::config("the connect timeout and the keepalive interval must not be zero"));
+        if settings.connect_timeout.is_zero() || settings.keepalive.is_zero() || settings.idle.is_zero() {
+            return Err(Error::config("the times of SSH connections must not be zero"));
         }
         Ok(Ssh(Arc::new(Pool::new(settings, cancel))))
     }
 
     /// Waits until a host lets us in and runs `true`; returns how long that took. After every attempt
-    /// that fails, its reason is handed to `on_attempt`.
+    /// that fails, its error is handed to `on_attempt`; [`stage`] says what it means for a new host.
     ///
     /// A host that is not up yet, refuses or drops connections is tried again until the timeout. A
     /// rejected key is final only a minute after the first attempt: cloud-init may not have put ours
@@ -141,9 +176,17 @@ impl Ssh {
         &self,
         target: &Target,
         timeout: Duration,
-        on_attempt: &(dyn Fn(&str) + Send + Sync),
+        on_attempt: &(dyn Fn(&Error) + Send + Sync),
     ) -> Result<Duration> {
         wait::wait(&self.0, target, timeout, on_attempt).await
+    }
+
+    /// Waits until cloud-init has done its work; a host without cloud-init has none to do.
+    ///
+    /// # Errors
+    /// Code `CloudInitFailed`; kind `timeout`; those of [`Ssh::run`].
+    pub async fn wait_for_cloud_init(&self, target: &Target, timeout: Duration) -> Result<()> {
+        wait::cloud_init(&self.0, target, timeout).await
     }
 
     /// Runs a command to its end and returns how it ended, whatever its exit status; every line it
@@ -163,6 +206,49 @@ impl Ssh {
         on_line: &(dyn Fn(Stream, &str) + Send + Sync),
     ) -> Result<Output> {
         exec::run(&self.0, target, command, Attempts::Policy, on_line).await
+    }
+
+    /// Connects, so that what follows finds a connection.
+    ///
+    /// # Errors
+    /// Those of connecting, as in [`Ssh::run`].
+    pub async fn connect(&self, target: &Target) -> Result<()> {
+        self.unless_cancelled(async { self.0.session(target, Attempts::Policy).await.map(drop) }).await
+    }
+
+    /// Runs a command, or the login shell, with the input and output of somebody who is there.
+    ///
+    /// # Errors
+    /// Those of [`Ssh::run`] but for time-outs; code `OutputClosed` if nobody reads what it writes.
+    pub async fn interact<I, O, E>(
+        &self,
+        target: &Target,
+        interaction: Interaction<I, O, E>,
+    ) -> Result<Ending>
+    where
+        I: tokio::io::AsyncRead + Unpin,
+        O: tokio::io::AsyncWrite + Unpin,
+        E: tokio::io::AsyncWrite + Unpin,
+    {
+        interact::interact(&self.0, target, interaction).await
+    }
+
+    /// Makes a port of this machine's loopback address lead to a port of a host, until
+    /// [`Ssh::close`]; returns its number.
+    ///
+    /// # Errors
+    /// Code `PortUnavailable`, or those of connecting. A port of the host that refuses shows to
+    /// whoever connects.
+    pub async fn forward(&self, target: &Target, forwarding: Forwarding) -> Result<u16> {
+        forward::forward(&self.0, target, forwarding).await
+    }
+
+    /// The user that OpenSSH's configuration names for a host, unless it does so for every host.
+    ///
+    /// # Errors
+    /// Kind `config`, naming file and line.
+    pub fn configured_user(&self, id: &str, address: &str) -> Result<Option<String>> {
+        route::configured_user(self.0.config()?, id, address)
     }
 
     /// Uploads a file to a path, or the content of a folder, with all below it, into a folder. A path

@@ -1,18 +1,22 @@
 //! One authenticated connection to a host, and the channels opened on it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use russh::client::{Handle, Msg};
-use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelStream, ChannelWriteHalf, Disconnect};
-use tokio::sync::Semaphore;
+use russh::{
+    Channel, ChannelMsg, ChannelOpenFailure, ChannelReadHalf, ChannelStream, ChannelWriteHalf, Disconnect,
+};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Settings;
-use super::authentication::Keyring;
-use super::channels::{ChannelLimit, ChannelSlot};
+use super::authentication::Login;
 use super::handshake::{self, Client};
+use super::keyring::Loaded;
 use super::known_hosts::KnownHosts;
+use super::route::Route;
+use super::slots::{Slot, Slots};
+use super::stream::Carrier;
 use super::target::Target;
 use crate::error::{Error, Result};
 
@@ -23,11 +27,17 @@ const REFUSAL_PATIENCE: Duration = Duration::from_secs(10);
 const REFUSAL_PAUSES: [Duration; 3] =
     [Duration::from_millis(5), Duration::from_millis(20), Duration::from_millis(60)];
 
+/// OpenSSH's default for `MaxSessions`.
+const MAX_SESSIONS: usize = 10;
+
 /// An authenticated connection.
 pub struct Session {
     target: Target,
     handle: Handle<Client>,
-    channels: Arc<ChannelLimit>,
+    /// The connection that this one runs through stands as long as this one is wanted.
+    _through: Option<Arc<Session>>,
+    used: Mutex<Instant>,
+    channels: Arc<Slots>,
     open_timeout: Duration,
 }
 
@@ -37,7 +47,7 @@ pub struct SessionChannel {
     pub reader: ChannelReadHalf,
     /// What we send.
     pub writer: ChannelWriter,
-    _slot: Option<ChannelSlot>,
+    _slot: Option<Slot>,
 }
 
 /// The sending half of a channel; closes the channel when dropped.
@@ -52,31 +62,78 @@ pub enum NoChannel {
 }
 
 impl Session {
-    /// Connects, exchanges keys and logs in.
-    pub async fn connect(
-        target: &Target,
+    /// Exchanges keys and logs in over a stream, which may run through another connection.
+    pub async fn start(
+        stream: Box<dyn Carrier>,
+        through: Option<Arc<Session>>,
+        route: &Route,
         settings: &Settings,
-        keyring: &Keyring,
         known: &Arc<KnownHosts>,
-        handshakes: &Semaphore,
+        loaded: &Loaded,
     ) -> Result<Session> {
         let limit = settings.connect_timeout;
-        let stream = handshake::reach(target, limit).await?;
-        let _turn = handshakes.acquire().await.map_err(|_| Error::interrupted())?;
-        let mut handle = handshake::encrypt(stream, target, settings, known).await?;
-        match timeout(limit, keyring.log_in(&mut handle, target)).await {
-            Ok(logged_in) => logged_in?,
+        let target = &route.target;
+        let (mut handle, banner) = handshake::encrypt(stream, route, settings, known).await?;
+        let login = Login::new(&mut handle, target, loaded).go(&route.credentials);
+        let logged_in = match timeout(limit, login).await {
+            Ok(logged_in) => logged_in,
             Err(_) => {
                 let message = format!("{target} did not finish the login within {limit:?}");
-                return Err(Error::ssh(message).with_code("LoginTimeout").retryable(true));
+                Err(Error::ssh(message).with_code("LoginTimeout").retryable(true))
             }
+        };
+        if let Err(error) = logged_in {
+            let said = banner.text();
+            return Err(match said.is_empty() {
+                true => error,
+                false => error.followed_by(format!("the host says: {}", said.replace('\n', " / "))),
+            });
         }
-        Ok(Session { target: target.clone(), handle, channels: ChannelLimit::new(), open_timeout: limit })
+        Ok(Session {
+            target: target.clone(),
+            handle,
+            _through: through,
+            used: Mutex::new(Instant::now()),
+            channels: Slots::new(MAX_SESSIONS),
+            open_timeout: limit,
+        })
     }
 
-    /// Whether the connection still stands and leads where `target` says.
-    pub fn serves(&self, target: &Target) -> bool {
-        !self.is_closed() && self.target.same_endpoint(target)
+    /// Notes that the connection is in use.
+    pub fn touch(&self) {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// For how long nobody has used the connection.
+    pub fn idle(&self) -> Duration {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+
+    /// Opens a stream to an address as seen from the host.
+    ///
+    /// # Errors
+    /// Code `ConnectionRefused` (retryable) if there is nothing, `ForwardingRefused` if the host
+    /// does not allow it, `SessionLost`.
+    pub async fn stream_to(&self, address: &str, port: u16) -> Result<ChannelStream<Msg>> {
+        self.touch();
+        let opening = self.handle.channel_open_direct_tcpip(address, port.into(), "127.0.0.1", 0);
+        let message = |reason: &str| format!("{} cannot connect to {address}:{port}: {reason}", self.target);
+        match timeout(self.open_timeout, opening).await {
+            Ok(Ok(channel)) => Ok(channel.into_stream()),
+            Ok(Err(russh::Error::ChannelOpenFailure(ChannelOpenFailure::AdministrativelyProhibited))) => {
+                Err(Error::ssh(message("it does not allow forwarding"))
+                    .with_code("ForwardingRefused")
+                    .with_hint("its sshd_config needs the line: AllowTcpForwarding yes"))
+            }
+            Ok(Err(russh::Error::ChannelOpenFailure(_))) => {
+                Err(Error::ssh(message("refused")).with_code("ConnectionRefused").retryable(true))
+            }
+            Ok(Err(error)) => Err(self.lost(&error.to_string())),
+            Err(_) => {
+                let reason = format!("no answer within {:?}", self.open_timeout);
+                Err(Error::ssh(message(&reason)).with_code("ConnectTimeout").retryable(true))
+            }
+        }
     }
 
     /// Whether the connection is known to be dead.
@@ -97,7 +154,7 @@ impl Session {
 
     /// Opens a channel with a subsystem such as `sftp` as a stream of bytes. The slot is to be kept
     /// as long as the stream.
-    pub async fn subsystem(&self, name: &str) -> Result<(ChannelStream<Msg>, ChannelSlot), NoChannel> {
+    pub async fn subsystem(&self, name: &str) -> Result<(ChannelStream<Msg>, Slot), NoChannel> {
         let (mut channel, slot) = self.queue().await?;
         match self.start_subsystem(&mut channel, name).await {
             Ok(()) => Ok((channel.into_stream(), slot)),
@@ -127,7 +184,7 @@ impl Session {
         }
     }
 
-    async fn queue(&self) -> Result<(Channel<Msg>, ChannelSlot), NoChannel> {
+    async fn queue(&self) -> Result<(Channel<Msg>, Slot), NoChannel> {
         let mut patience = None;
         let mut delay = Duration::from_millis(20);
         loop {
@@ -160,6 +217,7 @@ impl Session {
     }
 
     async fn request_channel(&self) -> Result<Channel<Msg>, NoChannel> {
+        self.touch();
         match timeout(self.open_timeout, self.handle.channel_open_session()).await {
             Ok(Ok(channel)) => Ok(channel),
             Ok(Err(russh::Error::ChannelOpenFailure(reason))) => {
@@ -189,7 +247,7 @@ impl Session {
 }
 
 impl SessionChannel {
-    fn new(channel: Channel<Msg>, slot: Option<ChannelSlot>) -> Self {
+    fn new(channel: Channel<Msg>, slot: Option<Slot>) -> Self {
         let (reader, writer) = channel.split();
         SessionChannel { reader, writer: ChannelWriter(Some(writer)), _slot: slot }
     }

@@ -10,10 +10,10 @@ use russh_sftp::client::{Config, RawSftpSession};
 use russh_sftp::protocol::{FileAttributes, OpenFlags, Packet, StatusCode};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::channels::ChannelSlot;
 use super::content::Content;
 use super::pool::{Attempts, Pool};
 use super::session::Session;
+use super::slots::Slot;
 use super::target::Target;
 use crate::error::{Error, Result};
 
@@ -34,7 +34,7 @@ pub struct Sftp {
     target: Target,
     chunk: usize,
     posix_rename: bool,
-    _slot: ChannelSlot,
+    _slot: Slot,
 }
 
 /// How much data may be under way: a share of this transfer and of all transfers together.
@@ -78,7 +78,7 @@ pub struct RemoteAttributes {
 
 impl Sftp {
     /// Starts an SFTP session on the connection to a host.
-    pub async fn open(pool: &Pool, target: &Target) -> Result<Sftp> {
+    pub async fn open(pool: &Arc<Pool>, target: &Target) -> Result<Sftp> {
         let start = async |session: &Session| session.subsystem("sftp").await;
         let (session, (stream, slot)) = pool.with_session(target, Attempts::Policy, start).await?;
         let config = Config { request_timeout_secs: REQUEST_TIMEOUT_SECONDS, ..Config::default() };

@@ -1,6 +1,7 @@
 //! Putting files in place as root: SFTP cannot, so they go to a private folder of the login user
 //! first, with a script that moves them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -44,7 +45,7 @@ link() {
 
 /// Does the work as root.
 pub async fn apply(
-    pool: &Pool,
+    pool: &Arc<Pool>,
     target: &Target,
     work: &Work,
     on_sent: &(dyn Fn(u64) + Send + Sync),
@@ -77,7 +78,7 @@ pub async fn apply(
 
 /// Sends the files, by number, and the script.
 async fn stage(
-    pool: &Pool,
+    pool: &Arc<Pool>,
     target: &Target,
     folder: &str,
     work: &Work,
@@ -96,7 +97,7 @@ async fn stage(
     Ok(sizes)
 }
 
-async fn put_in_place(pool: &Pool, target: &Target, folder: &str) -> Result<()> {
+async fn put_in_place(pool: &Arc<Pool>, target: &Target, folder: &str) -> Result<()> {
     let line = format!("sh {folder}/script; status=$?; rm -rf {folder} || status=70; exit $status");
     let mut command = Command::new(format!("exec sh -c {}", quote(&line)));
     command.sudo = true;

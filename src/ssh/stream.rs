@@ -1,171 +1,186 @@
-//! A script on a host that reads a stream of ours: no protocol of files is as fast, and none needs
-//! fewer round trips.
+//! The bytes of a connection, whatever carries them.
 
-use bytes::Bytes;
-use russh::ChannelMsg;
+use std::io;
+use std::pin::Pin;
+use std::process::Stdio;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
-use super::command::Command;
-use super::quote;
-use super::session::{Session, SessionChannel};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::time::timeout;
+
 use super::target::Target;
-use super::wrapper;
 use crate::error::{Error, Result};
 
-/// How much of standard error is kept; the reason stands in its last line.
-const STDERR_LIMIT: usize = 64 * 1024;
+/// Both directions of a connection.
+pub trait Carrier: AsyncRead + AsyncWrite + Unpin + Send {}
 
-/// How a script ended.
-#[derive(Debug, Default)]
-pub struct Ended {
-    pub status: Option<u32>,
-    pub stdout: Vec<u8>,
-    stderr: Vec<u8>,
-    nonce: String,
-}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Carrier for T {}
 
-/// Where the pieces of a stream come from. An empty piece is its end.
-pub trait Supply {
-    /// The next piece.
-    async fn next(&mut self) -> Result<Bytes>;
-}
+/// The reads of a new connection that are answered at once: up to the output of a first command.
+const QUICK_READS: u8 = 64;
 
-/// A stream of nothing.
-pub struct Nothing;
-
-impl Supply for Nothing {
-    async fn next(&mut self) -> Result<Bytes> {
-        Ok(Bytes::new())
-    }
-}
-
-/// Runs a script of `sh` in the home folder and hands it the stream on its standard input. At most
-/// `limit` bytes of its output are kept.
+/// Connects over TCP and waits until a server speaks.
 ///
 /// # Errors
-/// Code `SessionLost` (retryable) if the connection broke before the script ended; those of the
-/// stream, whose end the script then never sees as complete.
-pub async fn run(
-    session: &Session,
-    mut channel: SessionChannel,
-    sudo: bool,
-    script: &str,
-    limit: usize,
-    supply: &mut impl Supply,
-) -> Result<Ended> {
-    let nonce = format!("spot-{:016x}", rand::random::<u64>());
-    let mut command = Command::new(format!("exec sh -c {}", quote(script)));
-    command.sudo = sudo;
-    let instructions = wrapper::instructions(&command, &nonce)?.into_bytes();
-    let SessionChannel { reader, writer, .. } = &mut channel;
-    let writer = writer.half()?;
-    let lost = |error: russh::Error| session.lost(&error.to_string());
-    writer.exec(true, wrapper::BOOTSTRAP).await.map_err(lost)?;
-    let feed = async {
-        let mut piece = Bytes::from(instructions);
-        while !piece.is_empty() {
-            // A script that ends before the stream does says why with its status.
-            if writer.data_bytes(piece).await.is_err() {
-                return Ok(());
-            }
-            piece = supply.next().await?;
+/// Codes `ConnectionRefused`, `ConnectTimeout`, `HostUnreachable`, `AddressUnknown`,
+/// `ConnectionLost`; all retryable.
+pub async fn reach(target: &Target, limit: Duration) -> Result<Box<dyn Carrier>> {
+    let connecting = TcpStream::connect((target.address.as_str(), target.port));
+    let stream = match timeout(limit, connecting).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return Err(unreachable_because(target, &error)),
+        Err(_) => {
+            return Err(failure("ConnectTimeout", format!("{target} did not answer within {limit:?}"))
+                .with_hint("is the address public, and does the security group allow this port?"));
         }
-        // Likewise.
-        let _ = writer.eof().await;
-        Ok::<(), Error>(())
     };
-    tokio::pin!(feed);
-    let mut fed = false;
-    let mut ended = Ended { nonce, ..Ended::default() };
-    let mut signalled = false;
-    loop {
-        let message = tokio::select! {
-            biased;
-            message = reader.wait() => message,
-            result = &mut feed, if !fed => {
-                fed = true;
-                result?;
-                continue;
-            }
-        };
-        match message {
-            None | Some(ChannelMsg::Close) => break,
-            Some(ChannelMsg::Failure) => return Ok(ended),
-            Some(ChannelMsg::Data { data }) => keep(&mut ended.stdout, &data, limit),
-            Some(ChannelMsg::ExtendedData { data, .. }) => keep(&mut ended.stderr, &data, STDERR_LIMIT),
-            Some(ChannelMsg::ExitStatus { exit_status }) => ended.status = Some(exit_status),
-            Some(ChannelMsg::ExitSignal { .. }) => signalled = true,
-            Some(_) => {}
+    // A failure to set an option is no reason to give up a connection.
+    let _ = stream.set_nodelay(true);
+    match timeout(limit, stream.peek(&mut [0])).await {
+        Ok(Ok(1..)) => Ok(Box::new(Prompt { stream, left: QUICK_READS })),
+        Ok(Ok(_)) => {
+            Err(failure("ConnectionLost", format!("{target} accepted the connection and closed it")))
         }
-    }
-    if ended.status.is_none() && !signalled {
-        return Err(session.lost("a transfer was under way"));
-    }
-    Ok(ended)
-}
-
-fn keep(kept: &mut Vec<u8>, data: &[u8], limit: usize) {
-    let room = limit.saturating_sub(kept.len()).min(data.len());
-    kept.extend_from_slice(data.get(..room).unwrap_or_default());
-}
-
-impl Ended {
-    /// Whether it ended with status 0.
-    pub fn ok(&self) -> bool {
-        self.status == Some(0)
-    }
-
-    /// The error of a script that ended otherwise, with a code for the causes that users can mend.
-    pub fn failure(&self, target: &Target, doing: &str) -> Error {
-        let text = String::from_utf8_lossy(&self.stderr);
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        let lines: Vec<&str> = lines.filter(|line| !line.starts_with(&self.nonce)).collect();
-        // Programs go on after the line that matters, with what follows from it.
-        let known = lines.iter().find_map(|line| cause(line).map(|cause| (*line, cause)));
-        let reason = known.map(|(line, _)| line).or(lines.last().copied()).unwrap_or("no reason given");
-        let error = Error::ssh(format!("cannot {doing} on {target}: {reason}"));
-        match known.map(|(_, code)| code) {
-            Some("DiskFull") => error
-                .with_code("DiskFull")
-                .with_hint("free some space there (df -h), or launch with a larger disk"),
-            Some("PermissionDenied") => error
-                .with_code("PermissionDenied")
-                .with_hint(format!("{} may not do this: use `sudo: true`", target.user)),
-            Some("SudoFailed") => error
-                .with_code("SudoFailed")
-                .with_hint(format!("{} needs sudo without a password there", target.user)),
-            Some(code) => error.with_code(code),
-            None => error.with_code("TransferFailed"),
+        Ok(Err(error)) => Err(unreachable_because(target, &error)),
+        Err(_) => {
+            let message =
+                format!("{target} accepted the connection but no SSH server spoke within {limit:?}");
+            Err(failure("ConnectTimeout", message))
         }
     }
 }
 
-fn cause(line: &str) -> Option<&'static str> {
-    let says = |text: &str| line.contains(text);
-    match line {
-        _ if line.starts_with("sudo:") => Some("SudoFailed"),
-        _ if says("No space left") || says("quota exceeded") => Some("DiskFull"),
-        _ if says("Permission denied") || says("Operation not permitted") => Some("PermissionDenied"),
-        _ if says("Read-only file system") => Some("ReadOnly"),
-        _ if says("is a folder") || says("Is a directory") || says("with non-directory") => Some("InTheWay"),
-        _ if says("Not a directory") || says("File exists") => Some("InTheWay"),
-        _ if says("spot: checksum") => Some("ChecksumMismatch"),
-        _ => None,
+/// Starts a command whose standard input and output lead to a host (`ProxyCommand`).
+///
+/// # Errors
+/// Code `ProxyFailed`.
+pub fn through_command(target: &Target, line: &str) -> Result<Box<dyn Carrier>> {
+    let failed = |error: io::Error| {
+        Error::ssh(format!("the command that leads to {target} cannot be started: {error}"))
+            .with_code("ProxyFailed")
+    };
+    let mut child = Command::new("/bin/sh")
+        .args(["-c", &format!("exec {line}")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(failed)?;
+    let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+        return Err(Error::internal("a command was started without its standard input and output"));
+    };
+    Ok(Box::new(Piped { _child: child, stdin, stdout }))
+}
+
+/// A TCP connection that acknowledges at once what it reads in its first moments. The kernel would
+/// hold acknowledgements back for 40 ms, and a server that sends two small packets waits for one.
+struct Prompt {
+    stream: TcpStream,
+    left: u8,
+}
+
+impl AsyncRead for Prompt {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let ready = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if ready.is_ready() && self.left > 0 {
+            self.left -= 1;
+            // The kernel forgets the option by itself, and a failure costs only time.
+            #[cfg(target_os = "linux")]
+            let _ = self.stream.set_quickack(true);
+        }
+        ready
     }
+}
+
+impl AsyncWrite for Prompt {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+/// A command under way; it is killed when dropped.
+struct Piped {
+    _child: Child,
+    stdin: ChildStdin,
+    stdout: ChildStdout,
+}
+
+impl AsyncRead for Piped {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stdout).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Piped {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stdin).poll_write(cx, buf)
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stdin).poll_flush(cx)
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stdin).poll_shutdown(cx)
+    }
+}
+
+fn unreachable_because(target: &Target, error: &io::Error) -> Error {
+    let code = match error.kind() {
+        io::ErrorKind::ConnectionRefused => "ConnectionRefused",
+        io::ErrorKind::TimedOut => "ConnectTimeout",
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "HostUnreachable",
+        io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => "ConnectionLost",
+        _ if error.raw_os_error().is_none() => "AddressUnknown",
+        _ => "ConnectFailed",
+    };
+    failure(code, format!("cannot connect to {target}: {error}"))
+}
+
+fn failure(code: &str, message: String) -> Error {
+    Error::ssh(message).with_code(code).retryable(true)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_line_that_matters_gives_the_code() {
-        let target = Target { id: "i-1".into(), address: "a".into(), port: 22, user: "u".into() };
-        let stderr = b"N 12\ndd: error writing 'x': No space left on device\nrm: odd\n".to_vec();
-        let ended = Ended { status: Some(1), stdout: Vec::new(), stderr, nonce: "N".into() };
-        let error = ended.failure(&target, "write /x");
-        assert_eq!(error.code(), Some("DiskFull"));
-        assert!(error.message().ends_with("No space left on device"), "{error}");
-        let ended = Ended { nonce: "N".into(), stderr: b"N 12\n".to_vec(), ..Ended::default() };
-        assert!(ended.failure(&target, "write /x").message().ends_with("no reason given"));
+    #[tokio::test]
+    async fn a_closed_port_is_refused_and_a_silent_one_times_out() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let target = Target { id: "i-1".into(), address: "127.0.0.1".into(), port, user: "root".into() };
+        let error = reach(&target, Duration::from_millis(50)).await.err().unwrap();
+        assert_eq!(error.code(), Some("ConnectTimeout"), "{error}");
+        drop(listener);
+        let error = reach(&target, Duration::from_secs(5)).await.err().unwrap();
+        assert_eq!(error.code(), Some("ConnectionRefused"), "{error}");
+        assert!(error.is_retryable());
     }
 }

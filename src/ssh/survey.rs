@@ -11,6 +11,7 @@ use super::pool::{Attempts, Pool};
 use super::quote;
 use super::target::Target;
 use crate::error::Result;
+use std::sync::Arc;
 
 /// What is at a remote path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +54,7 @@ for h in $l; do echo "L:$h"; done"#;
 
 /// Looks at the paths, each of which must begin with `/` or `./`. What cannot be told is
 /// [`Found::Unknown`].
-pub async fn survey(pool: &Pool, target: &Target, paths: &[&str], sudo: bool) -> Result<Vec<Found>> {
+pub async fn survey(pool: &Arc<Pool>, target: &Target, paths: &[&str], sudo: bool) -> Result<Vec<Found>> {
     let script = format!(
         "for p in sha256sum xargs stat readlink cut; do command -v $p >/dev/null || exit 0; done\n\
          exec xargs -0 -n 100 sh -c {} sh 2>/dev/null",

@@ -20,11 +20,6 @@ pub struct Target {
 }
 
 impl Target {
-    /// Two targets with the same endpoint can share a connection.
-    pub(super) fn same_endpoint(&self, other: &Target) -> bool {
-        self.address == other.address && self.port == other.port && self.user == other.user
-    }
-
     /// The `ssh` command a person can type to see for themselves what is wrong.
     pub(super) fn command_line(&self, identity: Option<&Path>, known_hosts: &Path) -> String {
         let mut words = vec!["ssh".to_owned()];

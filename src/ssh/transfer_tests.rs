@@ -365,7 +365,7 @@ async fn waiting_outlasts_refused_connections_and_names_each_reason() {
     let ssh = sshd.ssh();
     let target = sshd.target();
     let reasons = Mutex::new(Vec::new());
-    let on_attempt = |reason: &str| reasons.lock().unwrap().push(reason.to_owned());
+    let on_attempt = |reason: &Error| reasons.lock().unwrap().push(reason.message().to_owned());
     let waiting = ssh.wait(&target, Duration::from_secs(30), &on_attempt);
     let starting = async {
         while reasons.lock().unwrap().len() < 2 {
@@ -386,8 +386,8 @@ async fn waiting_outlasts_a_key_that_is_not_yet_authorised() {
     fs::write(&authorised, "").unwrap();
     let target = sshd.target();
     let ssh = sshd.ssh();
-    let on_attempt = |reason: &str| {
-        assert!(reason.contains("rejected every key"), "{reason}");
+    let on_attempt = |reason: &Error| {
+        assert!(reason.message().contains("rejected every key"), "{reason}");
         fs::write(&authorised, &line).unwrap();
     };
     ssh.wait(&target, Duration::from_secs(30), &on_attempt).await.unwrap();
@@ -423,7 +423,7 @@ async fn waiting_can_be_interrupted() {
     let cancel = CancellationToken::new();
     let ssh = Ssh::new(sshd.settings(), cancel.clone()).unwrap();
     let started = Instant::now();
-    let on_attempt = |_: &str| cancel.cancel();
+    let on_attempt = |_: &Error| cancel.cancel();
     let error = ssh.wait(&sshd.target(), Duration::from_secs(600), &on_attempt).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Interrupted);
     assert!(started.elapsed() < Duration::from_secs(5));

@@ -55,7 +55,7 @@ pub struct FileWork {
 
 /// Uploads a file or a folder: as a stream where the host has a shell, over SFTP where it has not.
 pub async fn upload(
-    pool: &Pool,
+    pool: &Arc<Pool>,
     target: &Target,
     source: &Source,
     remote: &str,
@@ -111,7 +111,7 @@ fn items(entries: &[Entry], destination: &str, options: &Upload) -> Vec<Item> {
 
 /// Makes the things be there. What is there already stays untouched.
 pub async fn send(
-    pool: &Pool,
+    pool: &Arc<Pool>,
     target: &Target,
     items: Vec<Item>,
     sudo: bool,
@@ -197,7 +197,7 @@ async fn compare(
 
 /// Does the work over SFTP as the login user.
 async fn apply(
-    pool: &Pool,
+    pool: &Arc<Pool>,
     target: &Target,
     work: &Work,
     on_sent: &(dyn Fn(u64) + Send + Sync),
@@ -222,7 +222,7 @@ async fn apply(
 }
 
 async fn put(
-    pool: &Pool,
+    pool: &Arc<Pool>,
     sftp: &Sftp,
     work: &Work,
     on_sent: &(dyn Fn(u64) + Send + Sync),

@@ -5,12 +5,19 @@
 //! travel as data. The `read` of a POSIX shell takes exactly one line and leaves the rest of standard
 //! input to the command. The text means the same in sh, bash, zsh, fish and csh.
 
+use russh::Pty;
+
 use super::command::Command;
 use super::quote;
 use crate::error::{Error, Result};
 
 /// What the login shell is asked to run.
 pub const BOOTSTRAP: &str = "exec sh -c 'IFS= read -r _spot && eval \"$_spot\"'";
+
+/// The terminal of a command that asks for one lets our lines through as they are: without an echo,
+/// without a limit on their length. It becomes a usual one, though still without echo, afterwards.
+pub const PTY_MODES: &[(Pty, u32)] = &[(Pty::ECHO, 0), (Pty::ICANON, 0), (Pty::ICRNL, 0), (Pty::ONLCR, 0)];
+const PTY_READY: &str = "stty icanon icrnl -echo 2>/dev/null; ";
 
 /// Linux takes no argument longer than 128 KiB.
 const LINE_LIMIT: usize = 120_000;
@@ -21,13 +28,15 @@ const NEWLINE: &str = r#"_n=$(printf "\nx"); _n=${_n%x}; "#;
 /// The instructions for [`BOOTSTRAP`], to be sent before the command's own input.
 ///
 /// The first thing they do is to write `NONCE PID` to standard error: the process group to kill
-/// when the time is up.
+/// when the time is up. With a terminal it is the last thing before the command begins, and says
+/// that the terminal is ready for the command's input.
 ///
 /// # Errors
 /// Kind `usage` if the command cannot be passed on: a NUL byte, a bad variable name, too long.
 pub fn instructions(command: &Command, nonce: &str) -> Result<String> {
     check(command)?;
-    let mut text = format!("echo \"{nonce} $$\" >&2; ");
+    let announce = format!("echo \"{nonce} $$\" >&2; ");
+    let mut text = if command.pty { String::new() } else { announce.clone() };
     if command.sudo {
         // Both branches then read the next line: the new shell of root, or this one.
         text.push_str(r#"[ "$(id -u)" = 0 ] || exec sudo -n -- "#);
@@ -35,6 +44,10 @@ pub fn instructions(command: &Command, nonce: &str) -> Result<String> {
         text.push_str("IFS= read -r _spot && eval \"$_spot\"\n");
     }
     text.push_str(NEWLINE);
+    if command.pty {
+        text.push_str(PTY_READY);
+        text.push_str(&announce);
+    }
     if let Some(directory) = &command.directory {
         text.push_str(&format!("cd {} || exit 1; ", folder(directory)));
     }

@@ -58,6 +58,7 @@ mod planned;
 mod progress;
 mod prompt;
 mod question;
+mod raw;
 mod record;
 #[cfg(test)]
 mod samples;
@@ -77,6 +78,7 @@ pub use environment::{Color, Decision, Environment, Format, Options, Sink};
 pub use event::{Align, Cell, Column, Event, Level, Stream, Table, Unit};
 pub use failure::{CallFrame, Failure, SourceFrame, render_error};
 pub use question::{Answer, Question};
+pub use raw::{RawTerminal, terminal_size};
 pub use record::{Recorder, Silent};
 pub use sanitize::{clean, clean_line};
 pub use style::Style;

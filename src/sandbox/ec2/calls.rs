@@ -12,6 +12,8 @@ use super::request::Params;
 /// One call, from the arrival of the request to the moment its answer was ready.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RecordedCall {
+    /// The id of the request, as its answer tells it.
+    pub id: String,
     /// `ec2`, `sts`, `ssm`, `servicequotas`, `iam` or `pricing`.
     pub service: String,
     /// `RunInstances`.
@@ -26,6 +28,9 @@ pub struct RecordedCall {
     pub start_ms: f64,
     /// Milliseconds from the start of the endpoint to the moment when the answer was ready.
     pub end_ms: f64,
+    /// The faults that struck it: `latency`, `throttle`, `throttling`, `error`, `lost-request`, `lost-answer`,
+    /// `cut-answer`, `malformed-answer`.
+    pub faults: Vec<&'static str>,
     /// What was asked, by full name (`Filter.1.Name`); user data only by its size.
     pub parameters: BTreeMap<String, String>,
 }

@@ -9,17 +9,19 @@ pub(super) struct Fault {
     pub code: String,
     /// The sentence that a person reads.
     pub message: String,
+    /// Whether a fault of the sandbox made it.
+    pub on_purpose: bool,
 }
 
 impl Fault {
     /// A refusal of the request (400).
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Fault { status: 400, code: code.into(), message: message.into() }
+        Fault { status: 400, code: code.into(), message: message.into(), on_purpose: false }
     }
 
     /// A refusal with another status than 400.
     pub fn with_status(status: u16, code: &str, message: impl Into<String>) -> Self {
-        Fault { status, code: code.into(), message: message.into() }
+        Fault { status, code: code.into(), message: message.into(), on_purpose: false }
     }
 
     /// `InvalidParameterValue`.

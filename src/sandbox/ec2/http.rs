@@ -1,15 +1,13 @@
 //! The HTTP side: connections, and what a request is before it is an action.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request};
@@ -20,13 +18,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::authorization;
+use super::body::{Lost, Sent};
 use super::calls::{self, RecordedCall};
 use super::fault::Fault;
+use super::force::{Delivery, Force};
 use super::request::Params;
 use super::response::{self, Response};
 use super::service::Service;
 use super::services::{self, iam};
 use crate::error::{Error, Result};
+use crate::sandbox::faults::dice::Lot;
 
 /// No request of EC2 is longer, with 16 KiB of user data and a thousand ids.
 const LONGEST_BODY: usize = 1 << 20;
@@ -143,37 +144,83 @@ impl Connections {
         self,
         request: Request<Incoming>,
         peer: SocketAddr,
-    ) -> Result<hyper::Response<Full<Bytes>>, Lost> {
+    ) -> Result<hyper::Response<Sent>, Lost> {
         let path = request.uri().path();
         if path == "/checkip" && request.method() == Method::GET {
-            return Ok(hyper::Response::new(Full::new(Bytes::from(format!("{}\n", peer.ip())))));
+            return Ok(hyper::Response::new(Sent::whole(format!("{}\n", peer.ip()))));
         }
         if path.starts_with("/_sandbox/") {
-            return Ok(whole(self.control(request).await));
+            return Ok(whole(self.control(request).await, 0.0));
         }
         let start = self.service.calls().now();
-        let (_, latency, lost) = self.service.trouble();
+        let asked = read(request).await;
+        let mut record = asked.as_ref().map(Asked::record).unwrap_or_else(|_| Asked::unreadable());
+        record.start_ms = start;
+        let force = self.service.force();
+        let lot = force.lot(&record);
+        let latency = force.latency(&record, lot, self.service.now());
         if !latency.is_zero() {
+            record.faults.push("latency");
             tokio::time::sleep(latency).await;
         }
-        let asked = read(request).await;
+        // The other faults are about EC2 alone.
         let of_ec2 = asked.as_ref().is_ok_and(|asked| matches!(asked.body, Body::Ec2(_)));
-        let record = asked.as_ref().map(Asked::record).unwrap_or_else(|_| Asked::unreadable());
-        // A task of its own: what has begun is finished even if the client goes away.
-        let service = Arc::clone(&self.service);
-        let answer = self.tasks.spawn(async move { answer(&service, asked).await }).await;
-        let lost = of_ec2 && self.service.chance(lost);
-        let answer = answer.unwrap_or_else(|_| {
-            response::ec2_fault(&response::request_id(), &Fault::internal("the sandbox failed"))
-        });
-        self.service.calls().add(|| RecordedCall {
-            status: if lost { 0 } else { answer.status },
-            code: answer.code.clone(),
-            start_ms: start,
-            end_ms: self.service.calls().now(),
-            ..record
-        });
-        if lost { Err(Lost) } else { Ok(whole(answer)) }
+        if of_ec2 && force.loses_request(lot) {
+            record.faults.push("lost-request");
+            self.service.note_call(record, lot);
+            return Err(Lost);
+        }
+        let throttled = if !of_ec2 {
+            None
+        } else if force.throttles(lot) {
+            Some("throttle")
+        } else if !force.takes_tokens(&record) {
+            Some("throttling")
+        } else {
+            None
+        };
+        record.faults.extend(throttled);
+        let mut answer = match throttled {
+            Some(_) => {
+                let fault = Fault::with_status(503, "RequestLimitExceeded", "Request limit exceeded.");
+                response::ec2_fault(&record.id, &fault)
+            }
+            None => {
+                // A task of its own: what has begun is finished even if the client goes away.
+                let (service, force, id) = (Arc::clone(&self.service), Arc::clone(&force), record.id.clone());
+                let answer = self.tasks.spawn(async move { answer(&service, &force, lot, &id, asked).await });
+                answer.await.unwrap_or_else(|_| {
+                    response::ec2_fault(&record.id, &Fault::internal("the sandbox failed"))
+                })
+            }
+        };
+        if answer.on_purpose {
+            record.faults.push("error");
+        }
+        let delivery = if of_ec2 { force.delivery(lot) } else { Delivery::Whole };
+        (record.status, record.code) = (answer.status, answer.code.take());
+        match delivery {
+            Delivery::Whole => {}
+            Delivery::Lost => {
+                record.status = 0;
+                record.faults.push("lost-answer");
+            }
+            Delivery::Cut => record.faults.push("cut-answer"),
+            Delivery::Malformed => record.faults.push("malformed-answer"),
+        }
+        self.service.note_call(record, lot);
+        match delivery {
+            Delivery::Whole => Ok(whole(answer, force.clock_skew)),
+            Delivery::Lost => Err(Lost),
+            Delivery::Cut => {
+                let body = Sent::half(std::mem::take(&mut answer.body));
+                Ok(whole(answer, force.clock_skew).map(|_| body))
+            }
+            Delivery::Malformed => {
+                answer.body = response::malformed(&answer.body);
+                Ok(whole(answer, force.clock_skew))
+            }
+        }
     }
 
     /// What tests and tools ask of the sandbox itself.
@@ -191,6 +238,31 @@ impl Connections {
                 Response::json(200, lines.collect::<String>())
             }
             (Method::GET, "/_sandbox/status") => Response::json(200, self.service.status().await.to_string()),
+            (Method::GET, "/_sandbox/clock") => {
+                Response::json(200, format!("{}\n", self.service.clock_state()))
+            }
+            (Method::GET, "/_sandbox/faults") => {
+                let force = self.service.force();
+                match serde_json::to_string(&**force) {
+                    Ok(text) => Response::json(200, text + "\n"),
+                    Err(error) => response::json_fault(&Fault::internal(error.to_string())),
+                }
+            }
+            (Method::POST, "/_sandbox/clock") | (Method::PUT, "/_sandbox/faults") => {
+                let body = Limited::new(request.into_body(), LONGEST_BODY).collect().await;
+                let text = body.ok().and_then(|body| String::from_utf8(body.to_bytes().into()).ok());
+                let Some(text) = text else {
+                    return response::json_fault(&Fault::value("expected at most 1 MiB of text"));
+                };
+                let done = match path.as_str() {
+                    "/_sandbox/clock" => self.service.set_clock(&text).await,
+                    _ => self.service.set_faults(&text),
+                };
+                match done {
+                    Ok(answer) => Response::json(200, format!("{answer}\n")),
+                    Err(fault) => response::json_fault(&fault),
+                }
+            }
             (Method::POST, "/_sandbox/interrupt" | "/_sandbox/hold" | "/_sandbox/release") => {
                 let body = Limited::new(request.into_body(), LONGEST_BODY).collect().await;
                 let wanted = body.ok().and_then(|body| serde_json::from_slice(&body.to_bytes()).ok());
@@ -217,20 +289,8 @@ impl Connections {
     }
 }
 
-/// The answer was lost: hyper closes the connection without it.
-#[derive(Debug)]
-struct Lost;
-
-impl fmt::Display for Lost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the answer was lost on purpose")
-    }
-}
-
-impl std::error::Error for Lost {}
-
 /// A request that has been read.
-struct Asked {
+pub(super) struct Asked {
     authorization: Option<String>,
     body: Body,
 }
@@ -259,8 +319,11 @@ impl Asked {
         RecordedCall { service: service.to_owned(), action, region, parameters, ..Self::unreadable() }
     }
 
-    fn unreadable() -> RecordedCall {
+    /// What is recorded of a call that cannot be read.
+    pub(super) fn unreadable() -> RecordedCall {
         RecordedCall {
+            id: response::request_id(),
+            faults: Vec::new(),
             service: String::new(),
             action: String::new(),
             region: String::new(),
@@ -306,17 +369,22 @@ async fn read(request: Request<Incoming>) -> Result<Asked, Fault> {
     Ok(Asked { authorization, body })
 }
 
-async fn answer(service: &Service, asked: Result<Asked, Fault>) -> Response {
-    let id = response::request_id();
+async fn answer(
+    service: &Service,
+    force: &Arc<Force>,
+    lot: Lot,
+    id: &str,
+    asked: Result<Asked, Fault>,
+) -> Response {
     let asked = match asked {
         Ok(asked) => asked,
-        Err(fault) => return response::ec2_fault(&id, &fault),
+        Err(fault) => return response::ec2_fault(id, &fault),
     };
     let scope = authorization::scope(asked.authorization.as_deref());
     match asked.body {
         Body::Sts(params) => match scope.and_then(|_| caller_identity(&params)) {
-            Ok(()) => response::identity(&id),
-            Err(fault) => response::query_fault(response::STS, &id, &fault),
+            Ok(()) => response::identity(id),
+            Err(fault) => response::query_fault(response::STS, id, &fault),
         },
         Body::Iam(params) => {
             let done = match scope {
@@ -324,8 +392,8 @@ async fn answer(service: &Service, asked: Result<Asked, Fault>) -> Response {
                 Err(fault) => Err(fault),
             };
             match done {
-                Ok(xml) => response::iam(params.text("Action").unwrap_or_default(), &id, xml),
-                Err(fault) => response::query_fault(response::IAM, &id, &fault),
+                Ok(xml) => response::iam(params.text("Action").unwrap_or_default(), id, xml),
+                Err(fault) => response::query_fault(response::IAM, id, &fault),
             }
         }
         Body::Json(name, action, input) => {
@@ -336,15 +404,12 @@ async fn answer(service: &Service, asked: Result<Asked, Fault>) -> Response {
         }
         Body::Ec2(params) => {
             let done = match scope {
-                Ok(_) if service.chance(service.trouble().0) => {
-                    Err(Fault::with_status(503, "RequestLimitExceeded", "Request limit exceeded."))
-                }
-                Ok(scope) => service.perform(&params, &scope.region).await,
+                Ok(scope) => service.perform(&params, &scope.region, force, lot).await,
                 Err(fault) => Err(fault),
             };
             match done {
-                Ok((action, xml)) => response::ec2(action, &id, xml),
-                Err(fault) => response::ec2_fault(&id, &fault),
+                Ok((action, xml)) => response::ec2(action, id, xml),
+                Err(fault) => response::ec2_fault(id, &fault),
             }
         }
     }
@@ -360,11 +425,24 @@ fn caller_identity(params: &Params) -> Result<(), Fault> {
     }
 }
 
-fn whole(response: Response) -> hyper::Response<Full<Bytes>> {
-    let mut whole = hyper::Response::new(Full::new(Bytes::from(response.body)));
+/// An answer as it is sent; its `Date` is ahead of the real time by so many seconds.
+fn whole(response: Response, skew: f64) -> hyper::Response<Sent> {
+    let mut whole = hyper::Response::new(Sent::whole(response.body));
     if let Ok(status) = hyper::StatusCode::from_u16(response.status) {
         *whole.status_mut() = status;
     }
-    whole.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(response.content_type));
+    whole.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(response.content_type));
+    if skew != 0.0
+        && let Ok(date) = HeaderValue::from_str(&skewed(skew))
+    {
+        whole.headers_mut().insert(DATE, date);
+    }
     whole
+}
+
+/// The real time, so many seconds ahead, in the form of HTTP.
+fn skewed(seconds: f64) -> String {
+    let now = jiff::Timestamp::now();
+    let skew = jiff::SignedDuration::from_secs(seconds as i64);
+    now.checked_add(skew).unwrap_or(now).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }

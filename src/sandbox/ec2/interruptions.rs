@@ -32,10 +32,12 @@ pub(super) struct Interrupt {
 pub(super) fn planned(call: &mut Call<'_>, kind: &InstanceType, zone: &str) -> Option<Doom> {
     let number = *call.spot_launched;
     *call.spot_launched += 1;
+    let lot = call.lot;
     let plan = call.faults.interruptions.iter().find(|plan| {
         plan.number.is_none_or(|only| only == number)
             && plan.zone.as_deref().is_none_or(|only| only == zone)
             && plan.instance_type.as_deref().is_none_or(|only| only == kind.name)
+            && lot.strikes(&format!("interruption {number}"), plan.share)
     })?;
     let notice = call.now.plus(plan.after);
     Some(Doom {

@@ -4,9 +4,11 @@
 
 use super::actions::Call;
 use super::fault::Fault;
+use super::force::Force;
 use super::model::instance::Instance;
 use super::model::region::Region;
 use super::moment::Moment;
+use super::names::matches;
 use super::prices;
 use super::quotas;
 use super::regions::Place;
@@ -21,7 +23,7 @@ fn seed(faults: &Faults) -> u64 {
 
 /// The spot price in US dollars per hour: the one that the faults set, or one that is made up.
 pub(super) fn spot_price(
-    faults: &Faults,
+    faults: &Force,
     place: &Place,
     zone: &str,
     kind: &InstanceType,
@@ -29,7 +31,9 @@ pub(super) fn spot_price(
     at: Moment,
 ) -> f64 {
     let set = faults.prices.iter().find(|price| {
-        applies(price.zone.as_deref(), zone) && applies(price.instance_type.as_deref(), kind.name)
+        applies(price.zone.as_deref(), zone)
+            && applies(price.instance_type.as_deref(), kind.name)
+            && faults.holds(price.during.as_ref(), at)
     });
     let usual = prices::spot(seed(faults), place, zone, kind, licence, at);
     let Some(set) = set else { return usual };
@@ -44,7 +48,7 @@ fn applies(setting: Option<&str>, actual: &str) -> bool {
 
 /// How many more instances a pool takes; `u32::MAX` if nothing limits it.
 pub(super) fn room(
-    faults: &Faults,
+    faults: &Force,
     region: &Region,
     zone: &str,
     kind: &InstanceType,
@@ -55,6 +59,7 @@ pub(super) fn room(
         applies(fault.zone.as_deref(), zone)
             && applies(fault.instance_type.as_deref(), kind.name)
             && fault.lifecycle.is_none_or(|only| only == lifecycle)
+            && faults.holds(fault.during.as_ref(), now)
     });
     let left = applying.map(|fault| {
         let taken = living(region, |instance| {
@@ -69,7 +74,7 @@ pub(super) fn room(
 
 /// The room of a pool in a market that is made up.
 fn seeded(
-    faults: &Faults,
+    faults: &Force,
     region: &Region,
     zone: &str,
     kind: &InstanceType,
@@ -97,7 +102,7 @@ fn living(region: &Region, wanted: impl Fn(&Instance) -> bool) -> u32 {
 
 /// About how many more instances a pool has: what limits it, or else a number that is made up.
 pub(super) fn depth(
-    faults: &Faults,
+    faults: &Force,
     region: &Region,
     zone: &str,
     kind: &InstanceType,
@@ -173,8 +178,8 @@ pub(super) fn over_limit(call: &Call<'_>, wanted: u32) -> Fault {
 /// The refusal that the faults ask for: of a whole call if there is no pool, else of a launch in it.
 pub(super) fn refusal(call: &Call<'_>, pool: Option<(&str, &InstanceType, Lifecycle)>) -> Result<(), Fault> {
     let action = call.params.text("Action").unwrap_or_default();
-    for (refusal, used) in call.faults.refusals.iter().zip(call.refused) {
-        let about = refusal.action == action
+    for (index, refusal) in call.faults.refusals.iter().enumerate() {
+        let about = matches(&refusal.action, action)
             && applies(refusal.region.as_deref(), call.place.name)
             && match pool {
                 None => !refusal.of_pool(),
@@ -188,10 +193,24 @@ pub(super) fn refusal(call: &Call<'_>, pool: Option<(&str, &InstanceType, Lifecy
         if !about {
             continue;
         }
-        let before = used.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        if refusal.times.is_none_or(|times| before < times) {
-            return Err(Fault::with_status(refusal.status, &refusal.code, refusal.message.clone()));
+        let where_to = pool.map(|(zone, kind, _)| format!("{zone} {}", kind.name)).unwrap_or_default();
+        if call.faults.refuses(index, refusal, call.lot, &where_to, call.now) {
+            let fault = Fault::with_status(refusal.status, &refusal.code, refusal.message.clone());
+            return Err(Fault { on_purpose: true, ..fault });
         }
     }
     Ok(())
+}
+
+/// The moments from `from` to `to` at which the price of a pool changed, newest first, ending with the one
+/// whose price was in force at `from`.
+pub(super) fn price_changes(faults: &Force, from: Moment, to: Moment) -> Vec<Moment> {
+    let mut all = prices::changes(from, to);
+    for price in &faults.prices {
+        all.extend(faults.edges(price.during.as_ref(), from, to));
+    }
+    all.sort_unstable();
+    all.dedup();
+    all.reverse();
+    all
 }

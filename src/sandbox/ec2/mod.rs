@@ -14,6 +14,8 @@
 //! | `actions/` | the handlers, a file per family of resources |
 //! | `services/` | SSM, Service Quotas, IAM and Pricing |
 //! | `market` `quotas` | prices, capacity and what the account may have |
+//! | `force` `struck` | the faults in force, and those that struck |
+//! | `body` | answers that break off |
 //! | `names` | the names that a setting may use |
 //! | `interruptions` | spot instances that AWS takes back |
 //! | `holders` | interfaces that other services of AWS keep in a subnet |
@@ -31,6 +33,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
+use super::clock::Clock;
 pub use super::faults::{
     CapacityFault, Faults, Interruption, Latency, Lifecycle, Market, PriceFault, QuotaSetting, Refusal,
 };
@@ -40,10 +43,12 @@ pub(super) use store::lock;
 
 mod actions;
 mod authorization;
+mod body;
 mod calls;
 mod echo;
 mod fault;
 mod filter;
+mod force;
 mod held;
 mod holders;
 mod http;
@@ -64,6 +69,7 @@ mod service;
 mod services;
 mod status;
 mod store;
+mod struck;
 mod tags;
 mod types;
 mod xml;
@@ -160,6 +166,8 @@ pub struct Options {
     pub record: bool,
     /// The port of 127.0.0.1 on which it listens; 0 for any that is free.
     pub port: u16,
+    /// The time that everything in the cloud goes by.
+    pub clock: Clock,
     /// How many instances may live at once.
     pub limit: u32,
 }
@@ -176,6 +184,7 @@ impl Options {
             shutting_down: transition,
             record: false,
             port: 0,
+            clock: Clock::default(),
             limit: u32::MAX,
         }
     }
@@ -215,6 +224,11 @@ impl Endpoint {
     /// A view of the calls that outlives the endpoint.
     pub fn log(&self) -> CallLog {
         CallLog(Arc::clone(self.server.service().calls()))
+    }
+
+    /// The seed of the faults in force, also if it was drawn; none if nothing is left to chance.
+    pub fn seed(&self) -> Option<u64> {
+        self.server.service().force().seed
     }
 
     /// Stops listening, lets the requests under way finish and stores what is not stored yet.

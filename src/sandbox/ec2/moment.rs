@@ -11,11 +11,6 @@ use serde::{Deserialize, Serialize};
 pub(super) struct Moment(u64);
 
 impl Moment {
-    /// The present, by the system clock.
-    pub fn now() -> Self {
-        Self::from_time(SystemTime::now())
-    }
-
     /// The moment of a system time; 1970 for anything earlier.
     pub fn from_time(time: SystemTime) -> Self {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -30,6 +25,11 @@ impl Moment {
     /// Whole seconds since 1970.
     pub fn seconds(self) -> u64 {
         self.0 / 1000
+    }
+
+    /// `2026-11-23 20:34:50`, in UTC.
+    pub fn plain(self) -> String {
+        self.to_string().chars().take(19).map(|letter| if letter == 'T' { ' ' } else { letter }).collect()
     }
 
     /// The system time; 1970 for a number that no clock can show.

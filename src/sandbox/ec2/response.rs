@@ -18,20 +18,23 @@ pub(super) struct Response {
     pub body: String,
     /// The error code of a refusal.
     pub code: Option<String>,
+    /// Whether it is a refusal that the faults ask for.
+    pub on_purpose: bool,
 }
 
 impl Response {
     fn xml(body: String) -> Self {
-        Response { status: 200, content_type: XML, body, code: None }
+        Response { status: 200, content_type: XML, body, code: None, on_purpose: false }
     }
 
     /// A JSON document.
     pub fn json(status: u16, body: String) -> Self {
-        Response { status, content_type: "application/x-amz-json-1.1", body, code: None }
+        Response { status, content_type: "application/x-amz-json-1.1", body, code: None, on_purpose: false }
     }
 
     fn refusal(fault: &Fault, body: String) -> Self {
-        Response { status: fault.status, code: Some(fault.code.clone()), ..Self::xml(body) }
+        let code = Some(fault.code.clone());
+        Response { status: fault.status, code, on_purpose: fault.on_purpose, ..Self::xml(body) }
     }
 }
 
@@ -81,6 +84,12 @@ pub(super) fn ec2_fault(request_id: &str, fault: &Fault) -> Response {
         xml.text("RequestID", request_id);
     });
     Response::refusal(fault, format!("{PROLOGUE}{}", xml.finish()))
+}
+
+/// A document that breaks off in the middle of an element, as when something between garbles it.
+pub(super) fn malformed(body: &str) -> String {
+    let half: String = body.chars().take(body.chars().count() / 2).collect();
+    half + "<"
 }
 
 /// The answer of STS to `GetCallerIdentity`.

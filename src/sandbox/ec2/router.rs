@@ -114,8 +114,8 @@ mod tests {
         assert!(check("Action=DescribeVpcs&Filter.1.Name=a&Filter.1.Value.1=b&DryRun=true").is_ok());
         let fault = check("Action=DescribeVpcs&VpcIds.1=x").unwrap_err();
         assert_eq!((fault.code.as_str(), fault.message.contains("VpcIds.1")), ("UnknownParameter", true));
-        let fault = check("Action=TerminateInstances").unwrap_err();
-        assert_eq!(fault.message, "The request must contain the parameter InstanceId");
+        let fault = check("Action=DeleteVpc").unwrap_err();
+        assert_eq!(fault.message, "The request must contain the parameter VpcId");
         assert_eq!(check("Action=Explode").unwrap_err().code, "InvalidAction");
         let params = Params::parse(b"Action=DescribeVpcs&Version=2014-01-01").unwrap();
         assert_eq!(find(&params).err().unwrap().code, "NoSuchVersion");

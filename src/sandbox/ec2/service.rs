@@ -2,20 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::AtomicU32;
-use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use rand::rngs::StdRng;
-use rand::{RngExt as _, SeedableRng as _};
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::{Value, json};
 use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 
 use super::actions::{Call, Effect};
-use super::calls::Calls;
+use super::calls::{Calls, RecordedCall};
 use super::fault::Fault;
+use super::force::Force;
 use super::held::{Held, Step};
 use super::holders;
 use super::interruptions::{self, Interrupt};
@@ -29,9 +28,13 @@ use super::request::Params;
 use super::router::{self, Operation};
 use super::services::{self, Desk, iam};
 use super::store::Store;
+use super::struck::StruckLog;
 use super::xml::Xml;
 use super::{Machines, Options};
 use crate::error::{Error, Result};
+use crate::sandbox::clock::STORE_EVERY;
+use crate::sandbox::faults::Faults;
+use crate::sandbox::faults::dice::Lot;
 
 /// How many machines are started or removed at once.
 const MACHINES_AT_ONCE: usize = 64;
@@ -46,9 +49,9 @@ pub(super) struct Service {
     store: Arc<Store>,
     /// The revision of the cloud in `cloud.json`.
     stored: Mutex<u64>,
-    dice: SyncMutex<StdRng>,
-    /// How often each refusal among the faults has been used.
-    refused: Vec<AtomicU32>,
+    /// The faults in force.
+    force: RwLock<Arc<Force>>,
+    struck: StruckLog,
     calls: Arc<Calls>,
     /// Tells that there may be more spot instances to take back.
     doomed: Notify,
@@ -77,21 +80,27 @@ impl Service {
     /// Loads the cloud and brings its machines back.
     pub async fn open(options: Options, machines: Arc<dyn Machines>) -> Result<Self> {
         let (store, mut cloud) = Store::open(&options.folder)?;
+        options.clock.keep_in(&options.folder)?;
+        let now = Moment::from_time(options.clock.now());
         if !options.faults.without_service_roles {
             cloud.roles.extend(iam::ROLES.iter().map(|(_, role)| (*role).to_owned()));
         }
-        cloud.settle(Moment::now(), pace(&options));
+        cloud.settle(now, pace(&options));
         let service = Service {
-            dice: SyncMutex::new(StdRng::seed_from_u64(options.faults.seed.unwrap_or(0))),
+            force: RwLock::new(Arc::new(Force::new(options.faults.clone(), now))),
+            struck: StruckLog::new(&options.folder),
             machines,
             held: Mutex::new(Held::new(cloud)),
             store: Arc::new(store),
             stored: Mutex::new(0),
-            refused: options.faults.refusals.iter().map(|_| AtomicU32::new(0)).collect(),
             calls: Arc::new(Calls::new(options.record)),
             doomed: Notify::new(),
             options,
         };
+        let force = service.force();
+        if **force != Faults::default() {
+            service.struck.in_force(&force, now);
+        }
         service.revive().await?;
         Ok(service)
     }
@@ -120,24 +129,73 @@ impl Service {
         self.save(revision).await
     }
 
-    /// Rolls a die that comes up with the probability `share`.
-    pub fn chance(&self, share: f64) -> bool {
-        if share <= 0.0 {
-            return false;
-        }
-        let mut dice = self.dice.lock().unwrap_or_else(PoisonError::into_inner);
-        dice.random_bool(share.min(1.0))
+    /// The time in the sandbox.
+    pub fn now(&self) -> Moment {
+        Moment::from_time(self.options.clock.now())
     }
 
-    /// The faults of answers: share of requests to throttle, extra time, share of lost answers.
-    pub fn trouble(&self) -> (f64, Duration, f64) {
-        let faults = &self.options.faults;
-        let latency = faults.latency.first().map_or(Duration::ZERO, |latency| latency.delay.draw(0.5, 0.5));
-        (faults.throttle, latency, faults.lost_answers)
+    /// The faults in force.
+    pub fn force(&self) -> Arc<Force> {
+        Arc::clone(&self.force.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts other faults into force, from JSON or TOML; tells them as they are then.
+    pub fn set_faults(&self, text: &str) -> Result<Value, Fault> {
+        let faults = if text.trim_start().starts_with('{') {
+            serde_json::from_str(text).map_err(|error| Fault::value(error.to_string()))
+        } else {
+            Faults::parse_toml("faults.toml", text).map_err(|error| Fault::value(error.message()))
+        };
+        let now = self.now();
+        let force = Arc::new(Force::new(faults?, now));
+        self.struck.in_force(&force, now);
+        let told = serde_json::to_value(&**force).map_err(|error| Fault::internal(error.to_string()))?;
+        *self.force.write().unwrap_or_else(PoisonError::into_inner) = force;
+        Ok(told)
+    }
+
+    /// What the clock shows.
+    pub fn clock_state(&self) -> Value {
+        json!({ "now": self.now().to_string(), "speed": self.options.clock.speed() })
+    }
+
+    /// Moves the clock: `{"advance": seconds}`, `{"speed": factor}`, or both. What is due then has happened
+    /// when this returns.
+    pub async fn set_clock(&self, text: &str) -> Result<Value, Fault> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Wanted {
+            advance: Option<f64>,
+            speed: Option<f64>,
+        }
+        let wanted: Wanted = serde_json::from_str(text).map_err(|error| Fault::value(error.to_string()))?;
+        let refused = |error: Error| Fault::value(error.message());
+        if let Some(seconds) = wanted.advance {
+            let by = Duration::try_from_secs_f64(seconds)
+                .map_err(|_| Fault::value(format!("`advance` must be seconds from 0, found {seconds}")))?;
+            self.options.clock.advance(by).map_err(refused)?;
+        }
+        if let Some(speed) = wanted.speed {
+            self.options.clock.set_speed(speed).map_err(refused)?;
+        }
+        self.take_back().await;
+        Ok(self.clock_state())
+    }
+
+    /// Writes a call down, and the faults that struck it.
+    pub fn note_call(&self, call: RecordedCall, lot: Lot) {
+        self.struck.struck(&call.faults, &call, lot.nth, self.now());
+        self.calls.add(|| RecordedCall { end_ms: self.calls.now(), ..call });
     }
 
     /// Carries out one EC2 action in a region. Must run to its end once begun.
-    pub async fn perform(&self, params: &Params, region: &str) -> Result<(&'static str, Xml), Fault> {
+    pub async fn perform(
+        &self,
+        params: &Params,
+        region: &str,
+        force: &Force,
+        lot: Lot,
+    ) -> Result<(&'static str, Xml), Fault> {
         let place =
             regions::find(region).filter(|place| place.enabled()).ok_or_else(Fault::unauthenticated)?;
         let operation = router::find(params)?;
@@ -145,16 +203,16 @@ impl Service {
         let dry_run = params.flag("DryRun")?.unwrap_or(false);
         let (xml, steps, revision) = {
             let mut held = self.held.lock().await;
-            let now = Moment::now();
+            let now = self.now();
             held.cloud.settle(now, pace(&self.options));
             held.open(place);
             if dry_run {
-                return Err(self.rehearse(&held.cloud, operation, params, place, now));
+                return Err(self.rehearse(&held.cloud, operation, params, place, (force, lot), now));
             }
-            let (xml, effects) = self.run(&mut held.cloud, operation, params, place, now)?;
+            let (xml, effects) = self.run(&mut held.cloud, operation, params, place, (force, lot), now)?;
             if operation.writes {
                 held.revision += 1;
-                if !self.options.faults.interruptions.is_empty() {
+                if !force.interruptions.is_empty() {
                     self.doomed.notify_one();
                 }
             }
@@ -187,7 +245,7 @@ impl Service {
     /// The present, and what is to be seen in the cloud now.
     pub async fn look<T>(&self, see: impl FnOnce(&Cloud) -> T) -> (Moment, T) {
         let mut held = self.held.lock().await;
-        let now = Moment::now();
+        let now = self.now();
         held.cloud.settle(now, pace(&self.options));
         (now, see(&held.cloud))
     }
@@ -213,7 +271,7 @@ impl Service {
             let message = "The security token included in the request is invalid.";
             Fault::new("UnrecognizedClientException", message)
         })?;
-        services::answer(&Desk { place, faults: &self.options.faults }, service, action, input)
+        services::answer(&Desk { place, faults: &self.force() }, service, action, input)
     }
 
     /// Interrupts a spot instance: `{"instance_id": "i-…", "rebalance": false, "seconds": 120}`.
@@ -222,7 +280,7 @@ impl Service {
             serde_json::from_value(wanted).map_err(|error| Fault::value(error.to_string()))?;
         {
             let mut held = self.held.lock().await;
-            let now = Moment::now();
+            let now = self.now();
             held.cloud.settle(now, pace(&self.options));
             interruptions::ask(&mut held.cloud, &wanted, now)?;
             held.revision += 1;
@@ -236,7 +294,7 @@ impl Service {
     /// Lets another service of AWS keep an interface in a subnet; its id.
     pub async fn hold(&self, wanted: Value) -> Result<String, Fault> {
         let wanted = serde_json::from_value(wanted).map_err(|error| Fault::value(error.to_string()))?;
-        self.change(|cloud| holders::hold(cloud, &wanted, Moment::now())).await
+        self.change(|cloud| holders::hold(cloud, &wanted, self.now())).await
     }
 
     /// Takes such an interface away again.
@@ -259,12 +317,15 @@ impl Service {
     /// Takes spot instances back when their time has come, until `stop`.
     pub async fn tend(self: Arc<Self>, stop: CancellationToken) {
         loop {
-            let wait = match self.take_back().await {
-                Some(next) => next.since(Moment::now()),
-                None => IDLE,
-            };
+            let next = self.take_back().await.unwrap_or_else(|| self.now().plus(IDLE));
+            let clock = &self.options.clock;
+            if clock.is_uneven() {
+                // Nobody waits for an answer: a failure to store shows when the clock is moved.
+                let _ = clock.store();
+            }
             tokio::select! {
-                () = tokio::time::sleep(wait) => {}
+                () = clock.sleep_until(next.time()) => {}
+                () = tokio::time::sleep(STORE_EVERY), if clock.is_uneven() => {}
                 () = self.doomed.notified() => {}
                 () = stop.cancelled() => return,
             }
@@ -275,7 +336,7 @@ impl Service {
     async fn take_back(&self) -> Option<Moment> {
         let (steps, revision, next) = {
             let mut held = self.held.lock().await;
-            let now = Moment::now();
+            let now = self.now();
             let effects = interruptions::carry_out(&mut held.cloud, now);
             if !effects.is_empty() {
                 held.revision += 1;
@@ -296,7 +357,8 @@ impl Service {
     /// Stores what has not been stored yet.
     pub async fn flush(&self) -> Result<()> {
         let revision = self.held.lock().await.revision;
-        self.save(revision).await
+        self.save(revision).await?;
+        self.options.clock.store()
     }
 
     fn run(
@@ -305,6 +367,7 @@ impl Service {
         operation: &Operation,
         params: &Params,
         place: &'static Place,
+        chance: (&Force, Lot),
         now: Moment,
     ) -> Result<(Xml, Vec<Effect>), Fault> {
         // Copied for the one action that compares regions.
@@ -318,10 +381,10 @@ impl Service {
             elsewhere,
             roles: &mut cloud.roles,
             spot_launched: &mut cloud.spot_launched,
-            refused: &self.refused,
             region: cloud.regions.entry(place.name.to_owned()).or_insert_with(|| Region::new(place)),
             addresses: &mut cloud.addresses,
-            faults: &self.options.faults,
+            faults: chance.0,
+            lot: chance.1,
             limit: self.options.limit,
             now,
             effects: Vec::new(),
@@ -338,9 +401,10 @@ impl Service {
         operation: &Operation,
         params: &Params,
         place: &'static Place,
+        chance: (&Force, Lot),
         now: Moment,
     ) -> Fault {
-        match self.run(&mut cloud.clone(), operation, params, place, now) {
+        match self.run(&mut cloud.clone(), operation, params, place, chance, now) {
             Err(fault) => fault,
             Ok(_) => {
                 let message = "Request would have succeeded, but DryRun flag is set.";
@@ -400,7 +464,7 @@ impl Service {
     /// Writes down what happened to machines; returns the revision, and what could not be removed.
     async fn note(&self, outcomes: Vec<Outcome>) -> (u64, Option<Error>) {
         let mut held = self.held.lock().await;
-        let now = Moment::now();
+        let now = self.now();
         let mut changed = false;
         let mut failure = None;
         for outcome in outcomes {

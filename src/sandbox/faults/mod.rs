@@ -7,11 +7,13 @@
 //! | `schedule` | when a fault is in force |
 //! | `pools` | capacity, prices, interruptions and quotas |
 //! | `refusal` | errors with any code |
+//! | `host` | which hosts have something wrong with them |
 //! | `values` | units, ranges and names of single values |
 //! | `short` | `--fault throttle=0.2` |
 //! | `dice` | chance that does not depend on the order of requests |
 
 pub(super) mod dice;
+mod host;
 mod latency;
 mod pools;
 mod refusal;
@@ -26,6 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config;
 use crate::error::Result;
+pub use host::HostRule;
 pub use latency::{Delay, Latency};
 pub use pools::{CapacityFault, Interruption, Lifecycle, Market, PriceFault, QuotaSetting};
 pub use refusal::Refusal;
@@ -67,8 +70,6 @@ pub struct Faults {
     /// it as `Date`, and signatures are checked by it.
     #[serde(deserialize_with = "values::skew")]
     pub clock_skew: f64,
-    /// Look-ups of the endpoint's name that fail.
-    pub dns: DnsFault,
     /// Calls and launches that are refused with a code; `error` in a file.
     #[serde(rename = "error")]
     pub refusals: Vec<Refusal>,
@@ -87,26 +88,11 @@ pub struct Faults {
     /// Service quotas that differ from the usual ones; `quota` in a file.
     #[serde(rename = "quota")]
     pub quotas: Vec<QuotaSetting>,
+    /// Hosts with something wrong; `host` in a file.
+    #[serde(rename = "host")]
+    pub hosts: Vec<HostRule>,
     /// The account has never used Spot or EC2 Fleet: their service-linked roles must be created first.
     pub without_service_roles: bool,
-}
-
-/// Look-ups of the endpoint's name that fail.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct DnsFault {
-    /// So many look-ups fail, from the start.
-    pub first: u32,
-    /// Share of the look-ups after them that fail.
-    #[serde(deserialize_with = "values::share")]
-    pub share: f64,
-}
-
-impl DnsFault {
-    /// Whether no look-up fails.
-    pub fn is_none(&self) -> bool {
-        self.first == 0 && self.share <= 0.0
-    }
 }
 
 impl Faults {
@@ -136,21 +122,26 @@ impl Faults {
         short::add(self, text)
     }
 
+    /// The same with a seed: one is drawn if none is given and something is left to chance.
+    #[must_use]
+    pub fn seeded(mut self) -> Self {
+        if self.seed.is_none() && self.has_chance() {
+            // Short enough to be typed.
+            self.seed = Some(u64::from(rand::random::<u32>()));
+        }
+        self
+    }
+
     /// Whether anything is left to chance, so that it takes a seed to see it again.
     pub fn has_chance(&self) -> bool {
-        let shares = [
-            self.throttle,
-            self.lost_requests,
-            self.lost_answers,
-            self.cut_answers,
-            self.malformed_answers,
-            self.dns.share,
-        ];
+        let shares =
+            [self.throttle, self.lost_requests, self.lost_answers, self.cut_answers, self.malformed_answers];
         let some = |share: f64| share > 0.0 && share < 1.0;
         shares.into_iter().any(some)
             || self.market.is_some()
             || self.latency.iter().any(|latency| !matches!(latency.delay, Delay::Fixed(_)))
             || self.refusals.iter().any(|refusal| some(refusal.rate))
+            || self.hosts.iter().any(|rule| some(rule.share))
             || self.interruptions.iter().any(|interruption| some(interruption.share))
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::pools::two_minutes;
 use super::{
-    Bucket, CapacityFault, Delay, DnsFault, Faults, Interruption, Latency, Market, PriceFault, QuotaSetting,
-    Refusal, Throttling, Window,
+    Bucket, CapacityFault, Delay, Faults, Interruption, Latency, Market, PriceFault, QuotaSetting, Refusal,
+    Throttling, Window,
 };
 use crate::error::{Error, Result, nearest};
 use crate::sandbox::ec2::names;
@@ -20,7 +20,6 @@ const FORMS: &[(&str, &str)] = &[
     ("cut-answers", "cut-answers=0.05"),
     ("malformed-answers", "malformed-answers=0.05"),
     ("clock-skew", "clock-skew=-300"),
-    ("dns", "dns=3 (the first three look-ups) or dns=20%"),
     ("error", "error:RunInstances=InternalError@0.1 or error:Describe*@us-west-2=Unavailable/503"),
     ("capacity", "capacity:us-west-2a/t3.medium=0 or capacity:us-west-2a=3@600..1200"),
     ("market", "market=0.3/5 (the share of empty pools, the most that others hold)"),
@@ -65,7 +64,6 @@ impl<'a> Form<'a> {
             "cut-answers" => faults.cut_answers = self.only(share)?,
             "malformed-answers" => faults.malformed_answers = self.only(share)?,
             "clock-skew" => faults.clock_skew = self.only(|text| number(text, -YEAR, YEAR))?,
-            "dns" => faults.dns = self.only(dns)?,
             "market" => faults.market = Some(self.only(market)?),
             "throttling" => self.throttling(faults)?,
             "latency" => faults.latency.push(self.latency()?),
@@ -239,14 +237,6 @@ fn window(text: &str) -> Result<Window, String> {
         range.split_once("..").ok_or_else(|| format!("expected a time such as 600..1200, found `{text}`"))?;
     let time = |text: &str| if text.trim().is_empty() { Ok(None) } else { seconds(text).map(Some) };
     Window::new(time(from)?.unwrap_or_default(), time(until)?, every)
-}
-
-/// `3` for the first three look-ups, `20%` or `0.2` for a share of them.
-fn dns(text: &str) -> Result<DnsFault, String> {
-    match text.parse() {
-        Ok(first) => Ok(DnsFault { first, share: 0.0 }),
-        Err(_) => Ok(DnsFault { first: 0, share: share(text)? }),
-    }
 }
 
 fn market(text: &str) -> Result<Market, String> {

@@ -8,7 +8,6 @@ throttle = 0.2
 throttling = "ec2"
 latency = [{ action = "Describe*", median = 0.1, p99 = 2 }, { fixed = 0.05 }]
 lost_answers = 0.05
-dns = { first = 3 }
 clock_skew = -300
 
 [[error]]
@@ -28,6 +27,10 @@ during = { from = 600, until = 1200, every = 3600 }
 zone = "us-west-2b"
 factor = 3
 during = { from = 60 }
+
+[[host]]
+number = 1
+faults = { never_boots = true }
 
 [[interruption]]
 share = 0.5
@@ -109,6 +112,8 @@ fn mistakes_name_line_and_column_the_range_and_the_nearest_name() {
         ("throttling = \"gcp\"", "faults.toml:1:14", "unknown preset `gcp`, known is `ec2`"),
         ("seed = -3", "faults.toml:1:8", "`seed`: expected a whole number from 0, found the number -3"),
         ("throttle = ", "faults.toml:1:", "cannot be read as TOML"),
+        ("[[host]]\nfaults = { slow_bot = 1 }", "faults.toml:2:12", "did you mean `slow_boot`?"),
+        ("[[host]]\nfaults = { max_sessions = 0 }", "faults.toml:2:10", "max_sessions: expected at least 1"),
         ("[[interruption]]\n", "faults.toml:1:1", "`after` is missing"),
     ] {
         let told = refusal(text);
@@ -127,7 +132,6 @@ fn short_forms_say_the_same_as_a_file() {
         "latency:Describe*=0.1,p99=2",
         "latency=0.05s",
         "lost-answers=0.05",
-        "dns=3",
         "clock-skew=-300",
         "error:RunInstances@us-west-2=InternalError@0.1",
         "capacity:us-west-2a/t3.medium=0@600..1200/3600",
@@ -137,16 +141,17 @@ fn short_forms_say_the_same_as_a_file() {
         short.add_short(text).unwrap();
     }
     let mut file = Faults::parse_toml("faults.toml", FILE).unwrap();
+    assert!(file.hosts[0].faults.never_boots && file.hosts[0].applies(7, 1, "us-west-2a", "t3.medium"));
+    assert!(!file.hosts[0].applies(7, 0, "us-west-2a", "t3.medium"));
+    file.hosts.clear();
     file.capacity[0].lifecycle = None;
     file.interruptions[0].rebalance = None;
     assert_eq!(short, file);
     let mut more = Faults::default();
-    for text in
-        ["market=0.3/5", "quota:L-34B43A08@us-west-2=8", "no-service-roles", "interrupt:#2=1", "dns=20%"]
-    {
+    for text in ["market=0.3/5", "quota:L-34B43A08@us-west-2=8", "no-service-roles", "interrupt:#2=1"] {
         more.add_short(text).unwrap();
     }
-    assert_eq!((more.interruptions[0].number, more.dns.share), (Some(2), 0.2));
+    assert_eq!(more.interruptions[0].number, Some(2));
     assert!(more.without_service_roles && more.quotas[0].region.is_some());
 }
 
@@ -176,4 +181,28 @@ fn short_forms_are_refused_with_an_example() {
     }
     let error = Faults::default().add_short("throttle=2").unwrap_err();
     assert_eq!(error.hint(), Some("for example throttle=0.2"));
+}
+
+#[test]
+fn the_example_of_the_documentation_is_a_file() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/sandbox.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let examples: Vec<_> =
+        text.split("```toml\n").skip(1).map(|part| part.split("```").next().unwrap()).collect();
+    let faults = Faults::parse_toml("faults.toml", examples[0]).unwrap();
+    assert_eq!((faults.seed, faults.hosts.len(), faults.latency.len()), (Some(7), 1, 2));
+    let shown: Vec<_> = text
+        .split("## Faults")
+        .nth(1)
+        .unwrap()
+        .split('`')
+        .filter(|code| {
+            let name = code.split(['=', ':']).next().unwrap_or_default();
+            code.contains('=') && !code.contains(' ') && !name.contains('_') && name.len() > 2
+        })
+        .collect();
+    assert!(shown.len() > 15, "{shown:?}");
+    for form in shown {
+        Faults::default().add_short(form).unwrap();
+    }
 }

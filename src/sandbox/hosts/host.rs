@@ -140,7 +140,7 @@ impl Host {
             // The socket is kept, without listening, so that nobody else answers at this address.
             return std::future::pending().await;
         }
-        tokio::time::sleep(self.spec.remaining_boot_time()).await;
+        self.spec.clock.sleep_until(self.spec.booted()).await;
         let Ok(listener) = socket.listen(BACKLOG) else { return };
         tokio::join!(self.clone().accept(listener), cloud_init::run(&self));
     }

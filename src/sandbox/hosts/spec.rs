@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use super::faults::HostFaults;
+use crate::sandbox::clock::Clock;
 
 /// A host to boot: the part of an EC2 instance that its inside and its SSH server depend on.
 #[derive(Clone)]
@@ -38,6 +39,8 @@ pub struct HostSpec {
     pub boot_time: Duration,
     /// When the instance was launched.
     pub launched: SystemTime,
+    /// The time that it boots by.
+    pub clock: Clock,
     /// What goes wrong on purpose; [`Hosts::set_faults`](super::Hosts::set_faults) changes it later.
     pub faults: HostFaults,
 }
@@ -54,11 +57,11 @@ impl HostSpec {
         format!("ip-{address}")
     }
 
-    /// How long from now until the port answers.
-    pub(super) fn remaining_boot_time(&self) -> Duration {
+    /// When the port answers.
+    pub(super) fn booted(&self) -> SystemTime {
         // A clock that was set back must not keep a host down for longer than its boot takes.
-        let elapsed = SystemTime::now().duration_since(self.launched).unwrap_or_default();
-        (self.boot_time + self.faults.slow_boot).saturating_sub(elapsed)
+        let launched = self.launched.min(self.clock.now());
+        launched.checked_add(self.boot_time + self.faults.slow_boot).unwrap_or(launched)
     }
 }
 

@@ -54,6 +54,7 @@ impl Stage {
             folder: folder.path().join("host"),
             boot_time: Duration::ZERO,
             launched: SystemTime::now(),
+            clock: Default::default(),
             faults: HostFaults::default(),
         };
         change(&mut spec);

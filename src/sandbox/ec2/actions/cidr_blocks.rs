@@ -117,7 +117,12 @@ fn disassociate_subnet(call: &mut Call<'_>) -> Answer {
 fn answer(gone: Option<Ipv6Block>, owner: &str, id: &str) -> Answer {
     let mut xml = Xml::new();
     if let Some(block) = gone {
-        xml.element("ipv6CidrBlockAssociation", |xml| write(xml, &block, "disassociating"));
+        xml.element("ipv6CidrBlockAssociation", |xml| {
+            write(xml, &block, "disassociating");
+            if owner == "vpcId" {
+                xml.text("ipv6Pool", "Amazon");
+            }
+        });
     }
     xml.text(owner, id);
     Ok(xml)

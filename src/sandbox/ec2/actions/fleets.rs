@@ -2,7 +2,7 @@
 
 use super::fleet_launch::fulfil;
 use super::fleet_request::{FleetRequest, PARAMETERS};
-use super::instances::finish;
+use super::instances::{BY_USER, finish};
 use super::{Call, chosen, requirements};
 use crate::sandbox::ec2::echo;
 use crate::sandbox::ec2::fault::Fault;
@@ -175,7 +175,7 @@ fn delete(call: &mut Call<'_>) -> Answer {
             .into_iter()
             .any(|(id, instance)| members.contains(id) && !instance.state.ended());
         for member in members {
-            finish(call, &member, "Client.UserInitiatedShutdown", "User initiated shutdown");
+            finish(call, &member, BY_USER, "User initiated shutdown");
         }
         let state = if living { "deleted_terminating" } else { "deleted" };
         if let Some(fleet) = call.region.fleets.get_mut(&id) {

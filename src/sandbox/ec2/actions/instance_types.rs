@@ -40,11 +40,18 @@ const FIELDS: &[Field<InstanceType>] = &[
     ("hibernation-supported", |_, _| one(false)),
     ("network-info.maximum-network-interfaces", |kind, _| one(kind.interfaces.0)),
     ("network-info.ena-support", |kind, _| one(if kind.nitro() { "required" } else { "unsupported" })),
-    ("placement-group-info.supported-strategies", |_, _| vec!["partition".into(), "spread".into()]),
+    ("placement-group-info.supported-strategies", |kind, _| {
+        strategies(kind).iter().map(|strategy| (*strategy).to_owned()).collect()
+    }),
     ("vcpu-info.default-cores", |kind, _| one(kind.cores())),
     ("vcpu-info.default-threads-per-core", |kind, _| one(kind.family.threads)),
     ("vcpu-info.default-vcpus", |kind, _| one(kind.vcpus)),
 ];
+
+/// Burstable machines cannot be close together.
+fn strategies(kind: &InstanceType) -> &'static [&'static str] {
+    if kind.family.burstable { &["partition", "spread"] } else { &["cluster", "partition", "spread"] }
+}
 
 fn architectures(kind: &InstanceType) -> Vec<String> {
     // The small Xen types also run 32-bit images.
@@ -129,7 +136,7 @@ fn write(xml: &mut Xml, kind: &InstanceType) {
         });
     }
     xml.element("placementGroupInfo", |xml| {
-        xml.words("supportedStrategies", ["partition", "spread"]);
+        xml.words("supportedStrategies", strategies(kind));
     });
     xml.text("hibernationSupported", false).text("burstablePerformanceSupported", family.burstable);
     xml.text("dedicatedHostsSupported", nitro).text("autoRecoverySupported", true);

@@ -16,7 +16,7 @@ use crate::sandbox::ec2::xml::Xml;
 
 pub(in super::super) const OPERATIONS: &[Operation] = &[
     Operation::read("DescribeInstances", describe, &[&["InstanceId.N"], FILTER, PAGE]),
-    Operation::write("TerminateInstances", terminate, &[&["*InstanceId.N", "Force", "SkipOsShutdown"]]),
+    Operation::write("TerminateInstances", terminate, &[&["InstanceId.N", "Force", "SkipOsShutdown"]]),
 ];
 
 const FIELDS: &[Field<Instance>] = &[
@@ -57,6 +57,9 @@ const FIELDS: &[Field<Instance>] = &[
     ("virtualization-type", |_, _| one("hvm")),
     ("vpc-id", |instance, _| attached(instance, &instance.vpc)),
 ];
+
+/// The code of an end that the owner asked for.
+pub(super) const BY_USER: &str = "Client.UserInitiatedShutdown";
 
 /// What belongs to the network interface, and goes with it.
 fn attached(instance: &Instance, value: &str) -> Vec<String> {
@@ -113,11 +116,13 @@ pub(super) fn write_reservation(xml: &mut Xml, instances: &[&Instance], region: 
 }
 
 fn terminate(call: &mut Call<'_>) -> Answer {
+    if !call.params.has("InstanceId") {
+        return Err(Fault::combination("No instances specified"));
+    }
     let ids: Vec<String> = by_ids(call)?.into_iter().map(|instance| instance.id.clone()).collect();
     let mut xml = Xml::new();
     xml.set("instancesSet", ids, |xml, id| {
-        let Some(before) = finish(call, &id, "Client.UserInitiatedShutdown", "User initiated shutdown")
-        else {
+        let Some(before) = finish(call, &id, BY_USER, "User initiated shutdown") else {
             return;
         };
         let after = call.region.instances.get(&id).map_or(before, |instance| instance.state);
@@ -204,8 +209,13 @@ fn write(xml: &mut Xml, instance: &Instance, region: &Region) {
         xml.text("privateIpAddress", instance.private_ip).optional("ipAddress", instance.public_ip());
         xml.text("sourceDestCheck", true);
     }
+    if instance.state == State::Pending {
+        xml.element("stateReason", |xml| {
+            xml.text("code", "pending").text("message", "pending");
+        });
+    }
     if let Some(ending) = &instance.ending {
-        xml.text("reason", format!("{} ({})", ending.message, ending.at));
+        xml.text("reason", reason(ending));
         xml.element("stateReason", |xml| {
             xml.text("code", &ending.code).text("message", &ending.message);
         });
@@ -227,6 +237,14 @@ fn write(xml: &mut Xml, instance: &Instance, region: &Region) {
         xml.optional("ipv6Address", instance.ipv6.first());
     }
     write_options(xml, instance);
+}
+
+/// Why the state changed, in a sentence.
+fn reason(ending: &Ending) -> String {
+    match ending.code.as_str() {
+        BY_USER => format!("User initiated ({} GMT)", ending.at.plain()),
+        _ => format!("{} ({})", ending.message, ending.at),
+    }
 }
 
 fn write_devices(xml: &mut Xml, instance: &Instance, region: &Region) {
@@ -281,6 +299,9 @@ fn write_options(xml: &mut Xml, instance: &Instance) {
         xml.text("httpEndpoint", options.http_endpoint.as_deref().unwrap_or("enabled"));
         xml.text("httpProtocolIpv6", "disabled");
         xml.text("instanceMetadataTags", options.metadata_tags.as_deref().unwrap_or("disabled"));
+    });
+    xml.element("hibernationOptions", |xml| {
+        xml.text("configured", false);
     });
     if let Some(preference) = &options.capacity_reservation {
         xml.element("capacityReservationSpecification", |xml| {

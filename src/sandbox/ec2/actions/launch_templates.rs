@@ -63,16 +63,16 @@ pub(super) struct Base {
 pub(super) fn resolve(region: &Region, specification: &Params) -> Result<Base, Fault> {
     let template = named(region, specification)?;
     let word = specification.text("Version");
-    let version = template.version(word).ok_or_else(|| {
-        let message = format!(
-            "Could not find the specified version {} for the launch template with ID {}.",
-            word.unwrap_or_default(),
-            template.id
-        );
-        Fault::new("InvalidLaunchTemplateId.VersionNotFound", message)
-    })?;
+    let version = template.version(word).ok_or_else(|| no_version(&template.id, word.unwrap_or_default()))?;
     let (id, name) = (template.id.clone(), template.name.clone());
     Ok(Base { id, name, version: version.number, data: version.data.clone() })
+}
+
+/// The error about a version that a template does not have.
+fn no_version(template: &str, word: &str) -> Fault {
+    let message =
+        format!("Could not find the specified version {word} for the launch template with ID {template}.");
+    Fault::new("InvalidLaunchTemplateId.VersionNotFound", message)
 }
 
 /// The template of `LaunchTemplateId` or `LaunchTemplateName`.
@@ -214,13 +214,16 @@ fn describe_versions(call: &mut Call<'_>) -> Answer {
     let mut listed = Vec::new();
     if call.params.has("LaunchTemplateId") || call.params.has("LaunchTemplateName") {
         let template = named(call.region, call.params)?;
-        let numbers: Vec<Option<u64>> =
-            words.iter().map(|word| template.version(Some(word)).map(|version| version.number)).collect();
+        let mut numbers = Vec::new();
+        for word in &words {
+            let version = template.version(Some(word)).ok_or_else(|| no_version(&template.id, word))?;
+            numbers.push(version.number);
+        }
         listed.extend(
             template
                 .versions
                 .iter()
-                .filter(|version| words.is_empty() || numbers.contains(&Some(version.number)))
+                .filter(|version| words.is_empty() || numbers.contains(&version.number))
                 .map(|version| Listed { template, version }),
         );
     } else {
@@ -249,7 +252,6 @@ fn describe_versions(call: &mut Call<'_>) -> Answer {
     let mut xml = Xml::new();
     xml.set("launchTemplateVersionSet", versions, |xml, listed| {
         write_version(xml, listed.template, listed.version);
-        xml.element("launchTemplateData", |xml| echo::write(xml, &listed.version.data));
     });
     xml.optional("nextToken", next);
     Ok(xml)
@@ -281,4 +283,5 @@ fn write_version(xml: &mut Xml, template: &LaunchTemplate, version: &Version) {
     xml.text("versionNumber", version.number).optional("versionDescription", version.description.as_ref());
     xml.time("createTime", version.created).text("createdBy", creator());
     xml.text("defaultVersion", version.number == template.default_version());
+    xml.element("launchTemplateData", |xml| echo::write(xml, &version.data));
 }

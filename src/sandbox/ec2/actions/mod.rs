@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
-use std::sync::atomic::AtomicU32;
 
 use super::filter::{Field, Filters};
 use super::model::id::IdKind;
@@ -13,7 +12,8 @@ use super::regions::Place;
 use super::request::Params;
 use super::router::{Answer, Operation};
 use super::xml::Xml;
-use super::{Faults, Machine, Warning, fault::Fault};
+use super::{Machine, Warning, fault::Fault, force::Force};
+use crate::sandbox::faults::dice::Lot;
 
 pub(super) mod addresses;
 mod block_devices;
@@ -92,10 +92,10 @@ pub(super) struct Call<'a> {
     pub roles: &'a mut BTreeSet<String>,
     /// How many spot instances there have ever been.
     pub spot_launched: &'a mut u64,
-    /// The faults to inject.
-    pub faults: &'a Faults,
-    /// How often each of the refusals among them has been used.
-    pub refused: &'a [AtomicU32],
+    /// The faults in force.
+    pub faults: &'a Force,
+    /// What chance has for this request.
+    pub lot: Lot,
     /// How many instances may live at once, in all regions.
     pub limit: u32,
     /// When.
@@ -141,8 +141,9 @@ impl Call<'_> {
     /// `MaxResults` and `NextToken`, which do not go with a list of ids.
     fn page(&self, id_parameter: &str) -> Result<Page, Fault> {
         if self.params.has("MaxResults") && self.params.has(id_parameter) {
-            let message =
-                format!("The parameter {id_parameter} cannot be used with the parameter maxResults");
+            // EC2 calls this one as its answers do.
+            let name = if id_parameter == "InstanceId" { "instancesSet" } else { id_parameter };
+            let message = format!("The parameter {name} cannot be used with the parameter maxResults");
             return Err(Fault::combination(message));
         }
         Page::parse(self.params, 5..=1000)

@@ -10,7 +10,7 @@ use crate::sandbox::ec2::model::region::Region;
 use crate::sandbox::ec2::model::spot_request::SpotRequest;
 use crate::sandbox::ec2::moment::Moment;
 use crate::sandbox::ec2::page::Page;
-use crate::sandbox::ec2::prices::{self, HISTORY, PRODUCTS};
+use crate::sandbox::ec2::prices::{HISTORY, PRODUCTS};
 use crate::sandbox::ec2::router::{Answer, FILTER, Operation, PAGE};
 use crate::sandbox::ec2::tags;
 use crate::sandbox::ec2::types::{InstanceType, TYPES};
@@ -176,7 +176,7 @@ fn wanted_prices(call: &Call<'_>, from: Moment, to: Moment) -> Result<Vec<Price>
                 if !exists || !products.is_empty() && !products.iter().any(asked) {
                     continue;
                 }
-                all.extend(prices::changes(from, to).into_iter().map(|since| Price {
+                all.extend(market::price_changes(call.faults, from, to).into_iter().map(|since| Price {
                     zone: known.name.clone(),
                     zone_id: known.id.clone(),
                     kind,

@@ -167,5 +167,9 @@ fn write(xml: &mut Xml, subnet: &Subnet, region: &Region) {
     let region_name = subnet.zone.trim_end_matches(|letter: char| letter.is_ascii_lowercase());
     xml.text("subnetArn", format!("arn:aws:ec2:{region_name}:{ACCOUNT}:subnet/{}", subnet.id));
     xml.text("enableDns64", false).text("ipv6Native", false);
+    xml.element("privateDnsNameOptionsOnLaunch", |xml| {
+        xml.text("hostnameType", "ip-name").text("enableResourceNameDnsARecord", false);
+        xml.text("enableResourceNameDnsAAAARecord", false);
+    });
     tags::write(xml, region.tags.get(&subnet.id));
 }

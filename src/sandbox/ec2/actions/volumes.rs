@@ -73,7 +73,8 @@ fn write(xml: &mut Xml, volume: &Volume, region: &Region) {
     xml.text("volumeId", id).text("size", volume.size).optional("snapshotId", volume.snapshot.as_ref());
     xml.text("availabilityZone", &volume.zone).text("status", status(volume));
     xml.time("createTime", volume.created).text("volumeType", &volume.kind);
-    xml.optional("iops", volume.iops).optional("throughput", volume.throughput);
+    let (iops, throughput) = baseline(&volume.kind, volume.size);
+    xml.optional("iops", volume.iops.or(iops)).optional("throughput", volume.throughput.or(throughput));
     xml.optional("kmsKeyId", volume.key.as_ref()).text("encrypted", volume.encrypted);
     xml.text("multiAttachEnabled", false);
     xml.set("attachmentSet", &volume.attachment, |xml, attached| {
@@ -82,6 +83,15 @@ fn write(xml: &mut Xml, volume: &Volume, region: &Region) {
         xml.text("deleteOnTermination", attached.delete_on_termination);
     });
     tags::write(xml, region.tags.get(id));
+}
+
+/// Operations and MiB a second of a volume for which nothing else was asked.
+fn baseline(kind: &str, size: u32) -> (Option<u32>, Option<u32>) {
+    match kind {
+        "gp3" => (Some(3_000), Some(125)),
+        "gp2" => (Some(size.saturating_mul(3).clamp(100, 16_000)), None),
+        _ => (None, None),
+    }
 }
 
 fn create(call: &mut Call<'_>) -> Answer {

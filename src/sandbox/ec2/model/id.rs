@@ -39,8 +39,12 @@ pub(in super::super) static ROUTE_TABLE: IdKind =
     kind("rtb", "route-table", "routeTable ID", "InvalidRouteTableID");
 pub(in super::super) static ASSOCIATION: IdKind =
     kind("rtbassoc", "route-table-association", "association ID", "InvalidAssociationID");
-pub(in super::super) static CIDR_ASSOCIATION: IdKind =
-    kind("vpc-cidr-assoc", "vpc-cidr-association", "association ID", "InvalidVpcCidrBlockAssociationID");
+pub(in super::super) static CIDR_ASSOCIATION: IdKind = kind(
+    "vpc-cidr-assoc",
+    "vpc-cidr-association",
+    "vpc CIDR block with association ID",
+    "InvalidVpcCidrBlockAssociationID",
+);
 pub(in super::super) static GROUP: IdKind = kind("sg", "security-group", "security group", "InvalidGroup");
 pub(in super::super) static RULE: IdKind =
     kind("sgr", "security-group-rule", "security group rule ID", "InvalidSecurityGroupRuleId");
@@ -71,7 +75,7 @@ pub(in super::super) static EGRESS_GATEWAY: IdKind = kind(
 pub(in super::super) static SUBNET_CIDR_ASSOCIATION: IdKind = kind(
     "subnet-cidr-assoc",
     "subnet-cidr-association",
-    "association ID",
+    "subnet CIDR block with association ID",
     "InvalidSubnetCidrBlockAssociationID",
 );
 
@@ -148,6 +152,14 @@ impl IdKind {
         let list = ids.join(", ");
         let list = if self.prefix == IMAGE.prefix { format!("[{list}]") } else { list };
         match ids {
+            [id] if self.prefix == LAUNCH_TEMPLATE.prefix => Fault::new(
+                code,
+                format!("The specified launch template, with template ID {id}, does not exist."),
+            ),
+            // This sentence alone ends as sentences do.
+            [id] if self.prefix == VOLUME.prefix => {
+                Fault::new(code, format!("The volume '{id}' does not exist."))
+            }
             [_] => Fault::new(code, format!("The {} '{list}' does not exist", self.noun)),
             _ => Fault::new(code, format!("The {}s '{list}' do not exist", self.noun)),
         }

@@ -1,9 +1,11 @@
 //! What goes wrong on purpose.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::Fixture;
 use crate::sandbox::ec2::{CapacityFault, Latency, Refusal};
+use crate::sandbox::faults::{Faults, Throttling, Window};
 
 fn shortage(zone: &str, available: Option<u32>) -> CapacityFault {
     CapacityFault {
@@ -133,4 +135,176 @@ async fn a_refusal_can_be_limited_in_number() {
         assert_eq!(fixture.ask("Action=DescribeVpcs").await.fault(), (503, "Unavailable".into()));
     }
     fixture.ask("Action=DescribeVpcs").await.ok();
+}
+
+/// The faults that strike a load of concurrent requests, as (kind, action, region, status).
+async fn struck(seed: u64) -> BTreeSet<(String, String, u32)> {
+    let fixture = Fixture::with(|options| {
+        options.faults = Faults {
+            seed: Some(seed),
+            throttle: 0.2,
+            lost_answers: 0.1,
+            lost_requests: 0.1,
+            refusals: vec![Refusal { rate: 0.3, ..Refusal::of("Describe*", "InternalError") }],
+            ..Faults::default()
+        };
+    })
+    .await;
+    let actions = ["DescribeVpcs", "DescribeSubnets", "CreateVpc&CidrBlock=10.0.0.0/16", "DescribeRegions"];
+    let load = (0..80).map(|number| {
+        let form = format!("Version=2016-11-15&Action={}", actions[number % actions.len()]);
+        let fixture = &fixture;
+        async move {
+            // Each run has another order.
+            tokio::time::sleep(Duration::from_micros(rand::random::<u16>().into())).await;
+            fixture.send(&fixture.signed("us-west-2"), &form).await
+        }
+    });
+    futures::future::join_all(load).await;
+    log_lines(&fixture)
+        .iter()
+        .filter(|line| line["kind"] != "in-force")
+        .map(|line| {
+            let text = |name: &str| line[name].as_str().unwrap().to_owned();
+            (text("kind"), text("action"), line["nth"].as_u64().unwrap() as u32)
+        })
+        .collect()
+}
+
+fn log_lines(fixture: &Fixture) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(fixture.folder.path().join("faults.log")).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn the_same_seed_gives_the_same_faults_whatever_the_order() {
+    let (first, again, other) = (struck(7).await, struck(7).await, struck(8).await);
+    assert!(first.len() > 15, "{first:?}");
+    assert_eq!(first, again);
+    assert_ne!(first, other);
+}
+
+#[tokio::test]
+async fn requests_and_answers_get_lost_cut_and_garbled() {
+    let form = "Version=2016-11-15&Action=CreateVpc&CidrBlock=10.0.0.0/16";
+    let with = |change: fn(&mut Faults)| Fixture::with(move |options| change(&mut options.faults));
+    let fixture = with(|faults| faults.lost_requests = 1.0).await;
+    assert!(fixture.send(&fixture.signed("us-west-2"), form).await.is_none());
+    let fixture = fixture.restart().await;
+    let vpcs = fixture.ask("Action=DescribeVpcs").await.ok();
+    assert_eq!(vpcs.all("isDefault"), ["true"], "the request was not carried out");
+    let fixture = with(|faults| faults.cut_answers = 1.0).await;
+    let cut = fixture.send(&fixture.signed("us-west-2"), form).await.unwrap();
+    assert!(cut.status == 200 && !cut.body.contains("</CreateVpcResponse>"), "{}", cut.body);
+    let fixture = with(|faults| faults.malformed_answers = 1.0).await;
+    let garbled = fixture.send(&fixture.signed("us-west-2"), form).await.unwrap();
+    assert!(garbled.status == 200 && garbled.body.ends_with('<'), "{}", garbled.body);
+    assert_eq!(log_lines(&fixture).last().unwrap()["kind"], "malformed-answer");
+}
+
+#[tokio::test]
+async fn who_backs_off_gets_through_token_buckets() {
+    let fixture = Fixture::with(|options| options.faults.throttling = Throttling::ec2()).await;
+    let launch = "Action=RunInstances&ImageId=ami-0123456789abcdef0&MinCount=1&MaxCount=1";
+    let mut throttled = 0;
+    for _ in 0..12 {
+        let reply = fixture.ask(launch).await;
+        throttled += u32::from(reply.fault() == (503, "RequestLimitExceeded".to_owned()));
+    }
+    assert!(throttled >= 4, "{throttled}");
+    fixture.until(launch, |reply| reply.fault().1 != "RequestLimitExceeded").await;
+}
+
+#[tokio::test]
+async fn capacity_and_prices_follow_a_schedule_on_the_clock() {
+    let window = |from, until| {
+        Some(Window::new(Duration::from_secs(from), Some(Duration::from_secs(until)), None).unwrap())
+    };
+    let fixture = Fixture::with(|options| {
+        options.faults.capacity =
+            vec![CapacityFault { during: window(600, 1200), ..shortage("us-west-2a", None) }];
+    })
+    .await;
+    let launch = "MinCount=1&MaxCount=1&Placement.AvailabilityZone=us-west-2a";
+    fixture.launch(launch).await.ok();
+    assert_eq!(fixture.control("POST", "clock", r#"{"advance": 700}"#).await.status, 200);
+    assert_eq!(fixture.launch(launch).await.fault().1, "InsufficientInstanceCapacity");
+    fixture.control("POST", "clock", r#"{"advance": 600}"#).await.ok();
+    fixture.launch(launch).await.ok();
+    let faults = "[[price]]\nzone = \"us-west-2a\"\nspot = 0.5\nduring = { from = 60, until = 120 }\n";
+    fixture.control("PUT", "faults", faults).await.ok();
+    fixture.control("POST", "clock", r#"{"advance": 180}"#).await.ok();
+    let history = "Action=DescribeSpotPriceHistory&AvailabilityZone=us-west-2a&InstanceType.1=t3.medium\
+                   &ProductDescription.1=Linux/UNIX";
+    let prices = fixture.ask(history).await.ok().all("spotPrice");
+    assert!(prices[1].starts_with("0.5") && !prices[0].starts_with("0.5"), "{:?}", &prices[..3]);
+}
+
+#[tokio::test]
+async fn faults_and_clock_are_read_and_changed_while_it_runs() {
+    let fixture = Fixture::new().await;
+    let told = fixture.control("PUT", "faults", r#"{"throttle": 0.5}"#).await.ok();
+    let told: serde_json::Value = serde_json::from_str(&told.body).unwrap();
+    assert!(told["seed"].is_u64(), "a seed is drawn and told: {told}");
+    let read = fixture.control("GET", "faults", "").await.ok();
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&read.body).unwrap(), told);
+    let first = &log_lines(&fixture)[0];
+    assert_eq!((&first["kind"], &first["seed"]), (&"in-force".into(), &told["seed"]));
+    for (path, body, words) in [
+        ("faults", "throtle = 1", "faults.toml:1:1"),
+        ("faults", r#"{"throttle": 2}"#, "must be from 0 to 1"),
+        ("clock", r#"{"advance": -1}"#, "seconds from 0"),
+        ("clock", r#"{"speed": 1e9}"#, "speed must be from 0"),
+        ("clock", r#"{"sped": 1}"#, "sped"),
+    ] {
+        let method = if path == "faults" { "PUT" } else { "POST" };
+        let refused = fixture.control(method, path, body).await;
+        assert!(refused.status == 400 && refused.body.contains(words), "{body}: {}", refused.body);
+    }
+    fixture.control("PUT", "faults", "{}").await.ok();
+    let before = fixture.control("GET", "clock", "").await.ok().body;
+    let after = fixture.control("POST", "clock", r#"{"advance": 7200, "speed": 60}"#).await.ok().body;
+    assert!(after.contains("\"speed\":60.0") && before != after, "{before}{after}");
+    // The cloud goes on where it stood, also in another process.
+    let launched = fixture.launch("MinCount=1&MaxCount=1").await.ok().one("launchTime");
+    let fixture = fixture.restart().await;
+    let later = fixture.launch("MinCount=1&MaxCount=1").await.ok().one("launchTime");
+    assert!(later >= launched, "{later} {launched}");
+}
+
+#[tokio::test]
+async fn hours_of_a_spot_market_pass_in_a_moment() {
+    let fixture = Fixture::with(|options| {
+        options.faults.interruptions = vec![crate::sandbox::ec2::Interruption {
+            number: None,
+            zone: None,
+            instance_type: None,
+            share: 1.0,
+            after: Duration::from_secs(2 * 3600),
+            rebalance: Some(Duration::from_secs(600)),
+            notice: Duration::from_secs(120),
+        }];
+    })
+    .await;
+    let spot = "MinCount=1&MaxCount=1&InstanceMarketOptions.MarketType=spot";
+    let id = fixture.launch(spot).await.ok().one("instanceId");
+    fixture.control("POST", "clock", r#"{"advance": 7200}"#).await.ok();
+    assert_eq!(fixture.machines.warned.lock().unwrap().len(), 2, "recommendation and notice");
+    assert!(fixture.machines.removed.lock().unwrap().is_empty());
+    fixture.control("POST", "clock", r#"{"speed": 1000}"#).await.ok();
+    fixture
+        .until(&format!("Action=DescribeInstances&InstanceId.1={id}"), |reply| {
+            reply.one("code") == "48" || reply.body.contains("terminated")
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn the_date_of_answers_tells_a_clock_that_is_ahead() {
+    let fixture = Fixture::with(|options| options.faults.clock_skew = 3600.0).await;
+    let reply = fixture.ask("Action=DescribeRegions").await.ok();
+    let date = reply.head.lines().find_map(|line| line.strip_prefix("date: ")).unwrap();
+    let told = jiff::fmt::rfc2822::parse(date).unwrap().timestamp();
+    let ahead = told.as_second() - jiff::Timestamp::now().as_second();
+    assert!((3590..=3610).contains(&ahead), "{date}");
 }

@@ -98,12 +98,27 @@ impl Fixture {
     }
 
     async fn ask_in(&self, region: &str, query: &str) -> Reply {
+        let form = format!("Version=2016-11-15&{query}");
+        self.send(&self.signed(region), &form).await.expect("an answer")
+    }
+
+    /// The header of a request that is signed for a region.
+    fn signed(&self, region: &str) -> String {
         let signature = "0".repeat(64);
-        let authorization = format!(
+        format!(
             "Authorization: AWS4-HMAC-SHA256 Credential=AKID/20261123/{region}/ec2/aws4_request, \
              SignedHeaders=host, Signature={signature}\r\n"
+        )
+    }
+
+    /// Asks something of the sandbox itself.
+    async fn control(&self, method: &str, path: &str, body: &str) -> Reply {
+        let length = body.len();
+        let request = format!(
+            "{method} /_sandbox/{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: \
+             {length}\r\n\r\n{body}"
         );
-        self.send(&authorization, &format!("Version=2016-11-15&{query}")).await.expect("an answer")
+        self.raw(&request).await.expect("an answer")
     }
 
     /// Sends a form with the given headers; none if the connection was closed without an answer.
@@ -123,7 +138,7 @@ impl Fixture {
         stream.read_to_string(&mut answer).await.ok()?;
         let (head, body) = answer.split_once("\r\n\r\n")?;
         let status = head.split(' ').nth(1)?.parse().ok()?;
-        Some(Reply { status, body: body.to_owned() })
+        Some(Reply { status, head: head.to_owned(), body: body.to_owned() })
     }
 
     /// Asks until the answer passes, for at most ten seconds.
@@ -159,6 +174,7 @@ fn quick(folder: &tempfile::TempDir) -> Options {
 #[derive(Debug)]
 struct Reply {
     status: u16,
+    head: String,
     body: String,
 }
 

@@ -15,8 +15,10 @@ async fn the_shape_of_answers_and_errors() {
     assert!(reply.body.contains("<Response><Errors><Error><Code>") && reply.body.contains("<RequestID>"));
     let reply = fixture.ask("Action=DescribeVpcs&Colour=red").await;
     assert_eq!(reply.fault(), (400, "UnknownParameter".into()));
-    let reply = fixture.ask("Action=TerminateInstances").await;
+    let reply = fixture.ask("Action=DeleteVpc").await;
     assert_eq!(reply.fault(), (400, "MissingParameter".into()));
+    let reply = fixture.ask("Action=TerminateInstances").await;
+    assert_eq!(reply.fault(), (400, "InvalidParameterCombination".into()));
 }
 
 #[tokio::test]

@@ -1,19 +1,16 @@
-//! How many channels a connection may have open at once.
+//! How much a server may be asked for at once, when there is no way to ask it how much that is.
 //!
-//! sshd refuses the eleventh session of a connection (`MaxSessions 10`), or an earlier one if its
-//! administrator said so; there is no way to ask. So channels queue for a slot, a refusal lowers the
-//! limit to what was open when it came, and successes raise it again.
+//! sshd refuses the eleventh session of a connection (`MaxSessions 10`), and drops connections when
+//! more than some log in at once (`MaxStartups 10:30:100`), or earlier if its administrator said so.
+//! So what is asked for queues for a slot, a refusal lowers the limit, and successes raise it again.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-/// OpenSSH's default for `MaxSessions`.
-const CEILING: usize = 10;
-
-/// The slots of one connection.
+/// The slots at one server.
 #[derive(Debug)]
-pub struct ChannelLimit {
+pub struct Slots {
     state: Mutex<State>,
     freed: Notify,
 }
@@ -22,19 +19,21 @@ pub struct ChannelLimit {
 struct State {
     open: usize,
     limit: usize,
-    /// Opened since the limit last changed.
+    ceiling: usize,
+    /// Granted since the limit last changed.
     streak: usize,
 }
 
-/// The right to have one channel open; given back when dropped.
+/// The right to one thing that is limited; given back when dropped.
 #[derive(Debug)]
-pub struct ChannelSlot(Arc<ChannelLimit>);
+pub struct Slot(Arc<Slots>);
 
-impl ChannelLimit {
-    /// A limit that starts at OpenSSH's default.
-    pub fn new() -> Arc<Self> {
-        let state = State { open: 0, limit: CEILING, streak: 0 };
-        Arc::new(ChannelLimit { state: Mutex::new(state), freed: Notify::new() })
+impl Slots {
+    /// A limit that starts at a number, at least 1, and never grows beyond it.
+    pub fn new(ceiling: usize) -> Arc<Self> {
+        let ceiling = ceiling.max(1);
+        let state = State { open: 0, limit: ceiling, ceiling, streak: 0 };
+        Arc::new(Slots { state: Mutex::new(state), freed: Notify::new() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -42,7 +41,7 @@ impl ChannelLimit {
     }
 
     /// Waits for a slot.
-    pub async fn acquire(self: &Arc<Self>) -> ChannelSlot {
+    pub async fn acquire(self: &Arc<Self>) -> Slot {
         loop {
             let freed = self.freed.notified();
             tokio::pin!(freed);
@@ -52,18 +51,18 @@ impl ChannelLimit {
                 let mut state = self.state();
                 if state.open < state.limit {
                     state.open += 1;
-                    return ChannelSlot(Arc::clone(self));
+                    return Slot(Arc::clone(self));
                 }
             }
             freed.await;
         }
     }
 
-    /// The server accepted a channel: after as many in a row as the limit, try one more at a time.
+    /// The server granted one: after as many in a row as the limit, try one more at a time.
     pub fn accepted(&self) {
         let mut state = self.state();
         state.streak += 1;
-        if state.limit < CEILING && state.streak > state.limit {
+        if state.limit < state.ceiling && state.streak > state.limit {
             state.limit += 1;
             state.streak = 0;
             drop(state);
@@ -71,9 +70,9 @@ impl ChannelLimit {
         }
     }
 
-    /// The server refused a channel. Returns whether others are open, so that waiting for one of
-    /// them to end can help.
-    pub fn refused(&self, slot: ChannelSlot) -> bool {
+    /// The server refused one: what was open beside it is the limit. Returns whether others are open,
+    /// so that waiting for one of them to end can help.
+    pub fn refused(&self, slot: Slot) -> bool {
         let mut state = self.state();
         let others = state.open.saturating_sub(1);
         state.limit = others.max(1);
@@ -84,7 +83,7 @@ impl ChannelLimit {
     }
 }
 
-impl Drop for ChannelSlot {
+impl Drop for Slot {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.open = state.open.saturating_sub(1);
@@ -98,9 +97,11 @@ mod tests {
     use super::*;
     use futures::FutureExt;
 
+    const CEILING: usize = 10;
+
     #[tokio::test]
     async fn a_refusal_lowers_the_limit_to_what_was_open() {
-        let limit = ChannelLimit::new();
+        let limit = Slots::new(CEILING);
         let first = limit.acquire().await;
         let _second = limit.acquire().await;
         let third = limit.acquire().await;
@@ -112,14 +113,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_refusal_with_nothing_open_is_final() {
-        let limit = ChannelLimit::new();
+        let limit = Slots::new(CEILING);
         let only = limit.acquire().await;
         assert!(!limit.refused(only));
     }
 
     #[tokio::test]
     async fn successes_raise_a_lowered_limit() {
-        let limit = ChannelLimit::new();
+        let limit = Slots::new(CEILING);
         let only = limit.acquire().await;
         limit.refused(only);
         limit.accepted();
@@ -130,7 +131,7 @@ mod tests {
 
     #[tokio::test]
     async fn waiters_get_freed_slots() {
-        let limit = ChannelLimit::new();
+        let limit = Slots::new(CEILING);
         let mut tasks = Vec::new();
         for _ in 0..100 {
             let limit = Arc::clone(&limit);
