@@ -7,14 +7,15 @@ use crate::native::target::{Assumed, CONCURRENCY, Doing, Host, Spread, each, row
 use crate::native::thrown::{Answer, answer};
 use crate::native::unknown::ASSUMED;
 use crate::ssh::{
-    Command, Forwarding, Output, Settings, Ssh, Stream, Transfer, Upload, fold, hosts_in_short, quote, stage,
+    Command, Forwarding, Output, Settings, Source, Ssh, Stream, Transfer, Upload, Verify, fold,
+    hosts_in_short, quote, stage,
 };
 use crate::ui::{self, Event, Unit};
 use rhai::Map;
 use rhai::plugin::*;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -281,9 +282,14 @@ pub mod ssh {
     }
 
     /// Copies a file or the content of a folder to hosts. Files whose content is already there are
-    /// not sent again. Results have `changed`, `files` and `bytes` (sent), `unchanged` and `seconds`.
+    /// not sent again; modes and times are kept. Results have `changed`, `files` and `bytes` (sent),
+    /// `unchanged`, `deleted` and `seconds`.
     ///
-    /// Options: `sudo` (write as root), `mode` (of the files, such as "0644"; otherwise their own).
+    /// Options: `sudo` (write as root), `mode` (of the files, such as "0644"; otherwise their own),
+    /// `exclude` (a list of patterns as in a `.gitignore`; a file `.spotignore` in the folder adds to
+    /// them), `delete` (remove what an earlier upload put there and the folder no longer has),
+    /// `verify` ("hash" compares SHA-256 on the host, "size" is the default), `fsync` (have the host
+    /// write to its disk before anything is put in place).
     ///
     /// ```rhai,host
     /// ssh::upload(hosts, "deploy/files", "/opt/app", #{ sudo: true });
@@ -297,7 +303,7 @@ pub mod ssh {
         options: Map,
     ) -> Answer {
         answer(&call, |spot| {
-            let path = Arc::new(spot.local_path(local)?);
+            let path = spot.local_path(local)?;
             if !path.exists() {
                 return Err(Error::script(format!("ssh::upload: there is no file or folder {local}")));
             }
@@ -305,25 +311,31 @@ pub mod ssh {
             let upload = Arc::new(Upload {
                 sudo: options.or("sudo", false)?,
                 mode: options.optional::<String>("mode")?.map(|mode| parse_mode(&mode)).transpose()?,
+                delete: options.or("delete", false)?,
+                verify: options
+                    .optional::<String>("verify")?
+                    .map_or(Ok(Verify::Size), |how| parse_verify(&how))?,
+                sync: options.or("fsync", false)?,
             });
+            let source = Source::new(path, options.or("exclude", Vec::new())?);
             let concurrency = options.or("concurrency", CONCURRENCY)?;
             options.finish()?;
             let remote = Arc::new(remote.to_owned());
-            let shown = spot.local_name(&path);
+            let shown = spot.local_name(source.root());
             let progress = Arc::new(Progress::new(spot, format!("upload {shown}")));
             let show = spot.clone();
             let bar = Arc::clone(&progress);
             let doing = Doing::changes(format!("upload {shown} -> {remote}"));
             let result = each(spot, doing, &hosts, concurrency, move |ssh, host| {
-                let (path, remote, upload, bar) =
-                    (Arc::clone(&path), Arc::clone(&remote), Arc::clone(&upload), Arc::clone(&bar));
+                let (source, remote, upload, bar) =
+                    (source.clone(), Arc::clone(&remote), Arc::clone(&upload), Arc::clone(&bar));
                 let show = show.clone();
                 async move {
                     let seen = (AtomicU64::new(0), AtomicU64::new(0));
                     let report: Box<dyn Fn(u64, u64) + Send + Sync> =
                         Box::new(move |done, total| bar.add(&seen, done, total));
                     show.emit(row(&host.map, "uploading", None, false));
-                    let sent = ssh.upload(&host.target, &path, &remote, &upload, report.as_ref()).await;
+                    let sent = ssh.upload(&host.target, &source, &remote, &upload, report.as_ref()).await;
                     show.emit(done(&host, "uploaded", sent.as_ref().err().map(Error::message)));
                     sent.map(Transferred::from)
                 }
@@ -333,21 +345,36 @@ pub mod ssh {
         })
     }
 
-    /// Copies a file or folder from one host into the project.
+    /// Copies a file or folder from hosts into the project; those of a list go to a folder for each
+    /// host below `local`, named by its id. Nothing is written outside of it, whatever a host says.
+    /// Results are those of `ssh::upload`, and `skipped`: what was left out, with the reason.
     ///
     /// ```rhai,host
-    /// ssh::download(host, "/var/log/app.log", "logs/app.log");
+    /// ssh::download(host, "/etc/hostname", "logs/hostname");
+    /// ssh::download(hosts, "/etc/hostname", "logs/");
     /// ```
     #[rhai_fn(return_raw)]
-    pub fn download(call: NativeCallContext, host: Map, remote: &str, local: &str) -> Answer {
+    pub fn download(call: NativeCallContext, hosts: Dynamic, remote: &str, local: &str) -> Answer {
         answer(&call, |spot| {
             let path = spot.local_path(local)?;
             let remote = remote.to_owned();
+            let apart = hosts.is_array();
+            let progress = Arc::new(Progress::new(spot, format!("download {remote}")));
+            let bar = Arc::clone(&progress);
             let doing = Doing::changes(format!("download {remote} -> {local}"));
-            each(spot, doing, &Dynamic::from_map(host), 1, move |ssh, host| {
-                let (path, remote) = (path.clone(), remote.clone());
-                async move { ssh.download(&host.target, &remote, &path, &unseen).await.map(Transferred::from) }
-            })
+            let result = each(spot, doing, &hosts, CONCURRENCY, move |ssh, host| {
+                let (path, remote, bar) = (path.clone(), remote.clone(), Arc::clone(&bar));
+                async move {
+                    let seen = (AtomicU64::new(0), AtomicU64::new(0));
+                    let report: Box<dyn Fn(u64, u64) + Send + Sync> =
+                        Box::new(move |done, total| bar.add(&seen, done, total));
+                    let local = if apart { own_folder(&path, &host.target.id)? } else { path };
+                    let fetched = ssh.download(&host.target, &remote, &local, report.as_ref()).await;
+                    fetched.map(Transferred::from)
+                }
+            });
+            progress.end(result.is_ok());
+            result
         })
     }
 
@@ -732,6 +759,7 @@ struct Transferred {
     files: u64,
     bytes: u64,
     unchanged: u64,
+    deleted: u64,
     skipped: Vec<String>,
     seconds: f64,
 }
@@ -749,6 +777,7 @@ impl From<Transfer> for Transferred {
             files: transfer.files,
             bytes: transfer.bytes,
             unchanged: transfer.unchanged,
+            deleted: transfer.deleted,
             skipped: transfer.skipped,
             seconds: transfer.duration.as_secs_f64(),
         }
@@ -794,8 +823,24 @@ impl Progress {
     }
 }
 
-/// For transfers whose progress is nobody's business.
-fn unseen(_: u64, _: u64) {}
+/// The folder below `path` for what one host of several sends; with a `/` at its end, so that a file
+/// goes into it.
+fn own_folder(path: &Path, id: &str) -> Result<PathBuf> {
+    if matches!(id, "" | "." | "..") || id.contains(['/', '\0']) {
+        return Err(Error::script(format!("ssh::download: the id {id:?} cannot be the name of a folder")));
+    }
+    Ok(path.join(id).join(""))
+}
+
+fn parse_verify(text: &str) -> Result<Verify> {
+    match text {
+        "size" => Ok(Verify::Size),
+        "hash" => Ok(Verify::Hash),
+        _ => Err(Error::script(format!(
+            "ssh::upload: option `verify`: expected \"size\" or \"hash\", found \"{text}\""
+        ))),
+    }
+}
 
 fn parse_mode(text: &str) -> Result<u32> {
     u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o7777).ok_or_else(|| {

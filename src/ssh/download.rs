@@ -7,9 +7,10 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
 
 use futures::{StreamExt, TryStreamExt, stream};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::pool::Pool;
 use super::sftp::{RemoteAttributes, RemoteKind, Sftp};
@@ -67,8 +68,9 @@ pub async fn download(
         on_progress(done, total.max(done));
     };
     let fetching = stream::iter(&plan.files).map(|(from, to, attributes)| {
-        let (sftp, on_read) = (&sftp, &on_read);
-        async move { fetch(sftp, from, to, *attributes, on_read).await }
+        let fetch = Fetch { pool, target, from, to, attributes: *attributes, on_read: &on_read };
+        let sftp = &sftp;
+        async move { fetch.run(sftp).await }
     });
     let sizes: Vec<u64> = fetching.buffer_unordered(FILES_AT_ONCE).boxed().try_collect().await?;
     transfer.files = sizes.len() as u64;
@@ -145,68 +147,97 @@ impl Plan {
     }
 }
 
-async fn fetch(
-    sftp: &Sftp,
-    from: &str,
-    to: &Path,
+/// A file on its way to us.
+struct Fetch<'a> {
+    pool: &'a Arc<Pool>,
+    target: &'a Target,
+    from: &'a str,
+    to: &'a Path,
     attributes: RemoteAttributes,
-    on_read: &(dyn Fn(u64) + Send + Sync),
-) -> Result<u64> {
-    let folder = match to.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let create = || tempfile::Builder::new().prefix(".spot-").suffix(".part").tempfile_in(folder);
-    let mut file = create().map_err(|error| unwritable(to, &error))?;
-    let handle = sftp.start_reading(from).await?;
-    let copied = copy(sftp, &handle, from, attributes.size, file.as_file_mut(), to, on_read).await;
-    sftp.finish(handle).await;
-    let size = copied?;
-    let settle = || {
-        let mode = attributes.mode.unwrap_or(0o600);
-        file.as_file().set_permissions(Permissions::from_mode(mode))?;
-        file.persist(to).map_err(|error| error.error)
-    };
-    settle().map_err(|error| unwritable(to, &error))?;
-    Ok(size)
+    on_read: &'a (dyn Fn(u64) + Send + Sync),
 }
 
-async fn copy(
-    sftp: &Sftp,
-    handle: &str,
-    from: &str,
-    size: u64,
-    file: &mut fs::File,
-    to: &Path,
-    on_read: &(dyn Fn(u64) + Send + Sync),
-) -> Result<u64> {
-    let chunk = sftp.chunk();
-    let mut written = 0_u64;
-    let offsets = (0..size).step_by(chunk);
-    let mut reads = stream::iter(offsets)
-        .map(|offset| sftp.read_at(handle, from, offset, chunk))
-        .buffered(READS_AT_ONCE)
-        .boxed();
-    while let Some(data) = reads.next().await {
-        let data = data?;
-        file.write_all(&data).map_err(|error| unwritable(to, &error))?;
-        written += data.len() as u64;
-        on_read(data.len() as u64);
-        if data.len() < chunk {
-            // The end, or the file shrank in the meantime.
-            break;
+impl Fetch<'_> {
+    /// Fetches the file and puts it in place. When a connection breaks, it goes on where it was.
+    async fn run(&self, shared: &Sftp) -> Result<u64> {
+        let (to, from) = (self.to, self.from);
+        let folder = match to.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let create = || tempfile::Builder::new().prefix(".spot-").suffix(".part").tempfile_in(folder);
+        let mut file = create().map_err(|error| unwritable(to, &error))?;
+        let started = Instant::now();
+        let (mut written, mut failures) = (0, 0);
+        let mut own = None;
+        loop {
+            let sftp = own.as_ref().unwrap_or(shared);
+            let error = match self.copy(sftp, file.as_file_mut(), &mut written).await {
+                Ok(()) => break,
+                Err(error) => error,
+            };
+            failures += 1;
+            let delay = self.pool.settings.retry.next_delay(failures, started.elapsed());
+            let Some(delay) = delay.filter(|_| error.is_retryable()) else { return Err(error) };
+            sleep(delay).await;
+            let again = Sftp::open(self.pool, self.target).await?;
+            let now = again.attributes(from).await?.ok_or_else(|| missing(self.target, from))?;
+            if (now.size, now.modified) != (self.attributes.size, self.attributes.modified) {
+                let message = format!("{from} on {} changed while it was being downloaded", self.target);
+                return Err(Error::ssh(message).with_code("SourceChanged"));
+            }
+            own = Some(again);
         }
+        let settle = || {
+            let mode = self.attributes.mode.unwrap_or(0o600);
+            file.as_file().set_permissions(Permissions::from_mode(mode))?;
+            if let Some(seconds) = self.attributes.modified {
+                file.as_file().set_modified(UNIX_EPOCH + Duration::from_secs(seconds.into()))?;
+            }
+            file.persist(to).map_err(|error| error.error)
+        };
+        settle().map_err(|error| unwritable(to, &error))?;
+        Ok(written)
     }
-    drop(reads);
-    // A file that grows, or whose size the server does not know, as in /proc.
-    loop {
-        let data = sftp.read_at(handle, from, written, chunk).await?;
-        if data.is_empty() {
-            return Ok(written);
+
+    async fn copy(&self, sftp: &Sftp, file: &mut fs::File, written: &mut u64) -> Result<()> {
+        let handle = sftp.start_reading(self.from).await?;
+        let copied = self.read(sftp, &handle, file, written).await;
+        sftp.finish(handle).await;
+        copied
+    }
+
+    async fn read(&self, sftp: &Sftp, handle: &str, file: &mut fs::File, written: &mut u64) -> Result<()> {
+        let chunk = sftp.chunk();
+        let mut take = |data: &[u8]| {
+            file.write_all(data).map_err(|error| unwritable(self.to, &error))?;
+            *written += data.len() as u64;
+            (self.on_read)(data.len() as u64);
+            Ok::<u64, Error>(*written)
+        };
+        let mut at = take(&[])?;
+        let offsets = (at..self.attributes.size).step_by(chunk);
+        let mut reads = stream::iter(offsets)
+            .map(|offset| sftp.read_at(handle, self.from, offset, chunk))
+            .buffered(READS_AT_ONCE)
+            .boxed();
+        while let Some(data) = reads.next().await {
+            let data = data?;
+            at = take(&data)?;
+            if data.len() < chunk {
+                // The end, or the file shrank in the meantime.
+                break;
+            }
         }
-        file.write_all(&data).map_err(|error| unwritable(to, &error))?;
-        written += data.len() as u64;
-        on_read(data.len() as u64);
+        drop(reads);
+        // A file that grows, or whose size the server does not know, as in /proc.
+        loop {
+            let data = sftp.read_at(handle, self.from, at, chunk).await?;
+            if data.is_empty() {
+                return Ok(());
+            }
+            at = take(&data)?;
+        }
     }
 }
 

@@ -12,16 +12,23 @@
 //! | `known_hosts`, `keys`, `keyring`, `passphrase` | host keys and our own |
 //! | `command`, `exec`, `wrapper`, `capture`, `interact`, `fold` | running commands |
 //! | `forward` | ports that lead to hosts |
-//! | `transfer`, `upload`, `download`, `survey`, `staging`, `tree`, `sftp` | moving files |
+//! | `source`, `exclude`, `tree`, `content` | what is to be sent |
+//! | `file`, `folder`, `archive`, `manifest`, `feed` | sending it to a host with a shell |
+//! | `transfer`, `upload`, `download`, `survey`, `staging`, `sftp` | other ways of moving files |
 //! | `wait` | until a new instance answers |
 
+mod archive;
 mod authentication;
 mod capture;
 mod command;
 mod content;
 mod download;
+mod exclude;
 mod exec;
+mod feed;
+mod file;
 mod fold;
+mod folder;
 mod forward;
 mod glob;
 mod handshake;
@@ -29,6 +36,7 @@ mod interact;
 mod keyring;
 pub mod keys;
 mod known_hosts;
+mod manifest;
 mod passphrase;
 mod pool;
 mod private_file;
@@ -37,6 +45,7 @@ mod route;
 mod session;
 mod sftp;
 mod slots;
+mod source;
 mod ssh_config;
 mod staging;
 mod stream;
@@ -61,6 +70,8 @@ mod sshd;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod transfer_faults;
+#[cfg(test)]
 mod transfer_tests;
 
 use std::future::Future;
@@ -82,10 +93,11 @@ pub use self::passphrase::Passphrases;
 use self::pool::{Attempts, Pool};
 pub use self::quote::quote;
 use self::sftp::Sftp;
+pub use self::source::Source;
 pub use self::ssh_config::Files as ConfigFiles;
 pub use self::target::Target;
 use self::transfer::{Item, ItemKind, remote_path};
-pub use self::transfer::{Transfer, Upload};
+pub use self::transfer::{Transfer, Upload, Verify};
 pub use self::wait::stage;
 
 /// How to connect to hosts.
@@ -243,22 +255,26 @@ impl Ssh {
     /// that ends in `/` is a folder to put the file into; missing folders are made; a path that does
     /// not begin with `/` is in the home folder. `on_progress` hears of bytes sent and bytes to send.
     ///
-    /// A file that is there with the same content is not sent again. Every file appears under its
-    /// name only when it is complete. Links in the folder stay links. Files on the host that are not
-    /// in the folder are left alone.
+    /// A file that is there with the same content is not sent again; for folders, the host keeps a
+    /// manifest below `.spot/uploads` in the home folder. Every file appears under its name only when
+    /// it is complete, a new folder with all that is in it. Links in the folder stay links, and none
+    /// on the host below the destination is followed. Files on the host that are not in the folder
+    /// are left alone, unless [`Upload::delete`] is set. A large file goes on where a broken
+    /// connection stopped, and over several connections at once where the round trip is long.
     ///
     /// # Errors
-    /// Kind `usage` if the local files cannot be read; kind `ssh`, codes `PermissionDenied`,
-    /// `InTheWay`, `SudoFailed`, `SftpFailed`, or those of [`Ssh::run`].
+    /// Kind `usage` if the local files cannot be read, code `SourceChanged` if they change meanwhile;
+    /// kind `ssh`, codes `PermissionDenied`, `DiskFull`, `ReadOnly`, `InTheWay`, `SudoFailed`,
+    /// `ChecksumMismatch`, `TransferFailed`, `SftpFailed`, or those of [`Ssh::run`].
     pub async fn upload(
         &self,
         target: &Target,
-        local: &Path,
+        source: impl Into<Source>,
         remote: &str,
         options: &Upload,
         on_progress: &(dyn Fn(u64, u64) + Send + Sync),
     ) -> Result<Transfer> {
-        upload::upload(&self.0, target, local, remote, options, on_progress).await
+        upload::upload(&self.0, target, &source.into(), remote, options, on_progress).await
     }
 
     /// Downloads a file to a path (into a folder, if there is one or the path ends in `/`), or the

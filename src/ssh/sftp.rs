@@ -72,6 +72,8 @@ pub struct RemoteAttributes {
     pub size: u64,
     /// Permission bits, `0o777` at most; none if the server does not say.
     pub mode: Option<u32>,
+    /// When it was changed last, in seconds since 1970; none if the server does not say.
+    pub modified: Option<u32>,
 }
 
 impl Sftp {
@@ -119,7 +121,13 @@ impl Sftp {
         let handle = self.raw.open(path, flags, permissions(0o600)).await.map_err(failed)?.handle;
         let sent = self.send(&handle, path, content, flow, on_sent).await;
         let set = match &sent {
-            Ok(_) => self.raw.fsetstat(handle.as_str(), permissions(mode)).await.map(drop).map_err(failed),
+            Ok(_) => {
+                let mut attributes = permissions(mode);
+                // A time before 1970 or after 2106 is not worth an error.
+                let modified = content.modified().and_then(|(seconds, _)| u32::try_from(seconds).ok());
+                (attributes.atime, attributes.mtime) = (modified, modified);
+                self.raw.fsetstat(handle.as_str(), attributes).await.map(drop).map_err(failed)
+            }
             Err(_) => Ok(()),
         };
         let closed = self.raw.close(handle).await.map_err(failed);
@@ -286,6 +294,17 @@ impl Sftp {
         }
     }
 
+    /// Whether a link is at a path.
+    pub async fn is_link(&self, path: &str) -> Result<bool> {
+        let found = self.raw.lstat(path).await.map_err(|error| self.failed("look at", path, error))?;
+        Ok(attributes(&found.attrs).kind == RemoteKind::Link)
+    }
+
+    /// The host at the other end.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
     /// What a link points to.
     pub async fn link_target(&self, path: &str) -> Result<String> {
         let answer = self.raw.readlink(path).await.map_err(|error| self.failed("read link", path, error))?;
@@ -367,6 +386,7 @@ fn attributes(attributes: &FileAttributes) -> RemoteAttributes {
         kind,
         size: attributes.size.unwrap_or(0),
         mode: attributes.permissions.map(|mode| mode & 0o777),
+        modified: attributes.mtime,
     }
 }
 

@@ -105,7 +105,7 @@ impl Sshd {
     }
 
     /// Kills the processes that serve connections, as a network that breaks would.
-    pub fn end_connections(&mut self) {
+    pub fn end_connections(&self) {
         let Some(process) = &self.process else { return };
         for child in children(process.id()) {
             let _ = nix::sys::signal::kill(

@@ -21,15 +21,18 @@ use crate::error::{Error, Result};
 /// How long removing the staging folder after a failure may take.
 const CLEANUP_PATIENCE: Duration = Duration::from_secs(10);
 
-/// What the script begins with. `place` puts a temporary file or link in the place of another:
+/// A function that puts a temporary file or link in the place of another:
 /// `mv` would move it *into* a folder that a link of that name leads to.
-const FUNCTIONS: &str = r#"set -eu
-umask 022
-place() {
+pub const PLACE: &str = r#"place() {
   if [ -L "$2" ] && [ -d "$2" ]; then rm -f "$2"; fi
   if [ -d "$2" ]; then rm -f "$1"; echo "$2 is a folder" >&2; exit 1; fi
   mv -f "$1" "$2" || { rm -f "$1"; exit 1; }
 }
+"#;
+
+/// What else the script begins with.
+const FUNCTIONS: &str = r#"set -eu
+umask 022
 file() {
   cp "$1" "$4" && chmod "$2" "$4" || { rm -f "$4"; exit 1; }
   place "$4" "$3"
@@ -113,7 +116,7 @@ async fn put_in_place(pool: &Arc<Pool>, target: &Target, folder: &str) -> Result
 
 /// The script that root runs in the home folder of the login user.
 fn script(folder: &str, work: &Work) -> String {
-    let mut script = FUNCTIONS.to_owned();
+    let mut script = format!("{PLACE}{FUNCTIONS}");
     if let Some(above) = work.root().and_then(parent) {
         script.push_str(&format!("mkdir -p {}\n", quote(above)));
     }

@@ -175,7 +175,7 @@ async fn fifty_commands_share_one_connection() {
 
 #[tokio::test]
 async fn a_dead_connection_is_replaced() {
-    let mut sshd = Sshd::start();
+    let sshd = Sshd::start();
     let ssh = sshd.ssh();
     let target = sshd.target();
     assert!(sh(&ssh, &target, "true").await.ok());

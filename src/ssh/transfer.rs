@@ -13,6 +13,24 @@ pub struct Upload {
     pub mode: Option<u32>,
     /// Put everything in place as root, through `sudo -n`, unless the login user is root already.
     pub sudo: bool,
+    /// Remove what an earlier upload put into the folder and this one no longer has. What others put
+    /// there stays.
+    pub delete: bool,
+    /// How to make sure that what arrived is what was sent.
+    pub verify: Verify,
+    /// Have the host write everything to its disk before it is put in place.
+    pub sync: bool,
+}
+
+/// How to make sure that what arrived is what was sent. SSH itself lets no byte be changed on the
+/// way; what is left are faulty disks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Verify {
+    /// Compare sizes.
+    #[default]
+    Size,
+    /// Compare SHA-256 hashes of the contents, computed on the host.
+    Hash,
 }
 
 /// What a transfer did.
@@ -30,6 +48,8 @@ pub struct Transfer {
     pub links: u64,
     /// Files with the right content whose permission bits were changed.
     pub modes: u64,
+    /// Files, links and folders removed because an earlier upload had put them there.
+    pub deleted: u64,
     /// What was left out of a download and why: links that lead out of the folder, devices.
     pub skipped: Vec<String>,
     /// How long it took.
@@ -39,7 +59,7 @@ pub struct Transfer {
 impl Transfer {
     /// Whether anything is different from before.
     pub fn changed(&self) -> bool {
-        self.files + self.folders + self.links + self.modes > 0
+        self.files + self.folders + self.links + self.modes + self.deleted > 0
     }
 }
 

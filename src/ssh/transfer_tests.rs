@@ -53,7 +53,7 @@ fn pattern(length: usize) -> Vec<u8> {
 /// Everything below a folder: paths with kinds, modes and contents.
 fn snapshot(root: &Path) -> Vec<String> {
     let mut lines = Vec::new();
-    for entry in tree::read(root).unwrap() {
+    for entry in tree::read(root, &exclude::Excludes::default()).unwrap() {
         let path = root.join(&entry.path);
         lines.push(match entry.kind {
             tree::EntryKind::Folder { mode } => format!("{} folder {mode:o}", entry.path),
@@ -80,7 +80,12 @@ fn staging_folders() -> usize {
 
 fn temporaries(root: &Path) -> Vec<String> {
     let name = |entry: &tree::Entry| entry.path.contains(".spot-");
-    tree::read(root).unwrap().iter().filter(|entry| name(entry)).map(|entry| entry.path.clone()).collect()
+    tree::read(root, &exclude::Excludes::default())
+        .unwrap()
+        .iter()
+        .filter(|entry| name(entry))
+        .map(|entry| entry.path.clone())
+        .collect()
 }
 
 #[tokio::test]
@@ -133,7 +138,7 @@ async fn a_file_goes_to_a_path_or_into_a_folder_with_progress() {
     let seen = Mutex::new(Vec::new());
     let on_progress = |done, total| seen.lock().unwrap().push((done, total));
     let to = folder.join("a/b/renamed");
-    let options = Upload { mode: Some(0o750), sudo: false };
+    let options = Upload { mode: Some(0o750), ..Upload::default() };
     let done =
         ssh.upload(&sshd.target(), &source, to.to_str().unwrap(), &options, &on_progress).await.unwrap();
     assert_eq!((done.files, done.bytes), (1, 1_000_000));
@@ -200,9 +205,11 @@ async fn a_failed_upload_leaves_nothing_behind() {
     }
     // Reading fails in the middle: what was begun is taken back.
     let ssh = sshd.ssh();
+    let metadata = fs::metadata(source.join("a")).unwrap();
+    let vanished = Content::File(Arc::new(content::LocalFile::new(folder.join("vanished"), &metadata)));
     let items = vec![Item {
         path: remote.join("c").display().to_string(),
-        kind: ItemKind::File { content: Content::File(folder.join("vanished")), size: 1, mode: None },
+        kind: ItemKind::File { content: vanished, size: 1, mode: None },
     }];
     assert!(upload::send(&ssh.0, &sshd.target(), items, false, &quiet).await.is_err());
     assert!(temporaries(&remote).is_empty() && !remote.join("c").exists());

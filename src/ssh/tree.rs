@@ -4,11 +4,14 @@ use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::content::LocalFile;
+use super::exclude::Excludes;
 use crate::error::{Error, Result};
 
 /// One thing to send.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Entry {
     /// The path below the root, `/` between its parts; empty for the root itself.
     pub path: String,
@@ -16,14 +19,13 @@ pub struct Entry {
 }
 
 /// What a thing is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum EntryKind {
     Folder {
         mode: u32,
     },
     File {
-        source: PathBuf,
-        size: u64,
+        local: Arc<LocalFile>,
         mode: u32,
     },
     /// A symbolic link, kept as one whatever it points to.
@@ -38,11 +40,14 @@ pub enum EntryKind {
 /// # Errors
 /// Kind `usage` if there is no such thing, or something in it cannot be sent: a socket, a device,
 /// a name that is not UTF-8.
-pub fn read(root: &Path) -> Result<Vec<Entry>> {
+pub fn read(root: &Path, excludes: &Excludes) -> Result<Vec<Entry>> {
     let metadata = fs::metadata(root).map_err(|error| unreadable(root, &error))?;
     let mut entries = Vec::new();
     let mut waiting = vec![(String::new(), root.to_owned(), metadata)];
     while let Some((path, source, metadata)) = waiting.pop() {
+        if !path.is_empty() && excludes.leave_out(&path, metadata.is_dir()) {
+            continue;
+        }
         let kind = kind(&source, &metadata)?;
         if matches!(kind, EntryKind::Folder { .. }) {
             waiting.extend(children(&path, &source)?);
@@ -74,7 +79,7 @@ fn kind(source: &Path, metadata: &Metadata) -> Result<EntryKind> {
         return Ok(EntryKind::Folder { mode });
     }
     if file_type.is_file() {
-        return Ok(EntryKind::File { source: source.to_owned(), size: metadata.len(), mode });
+        return Ok(EntryKind::File { local: Arc::new(LocalFile::new(source.to_owned(), metadata)), mode });
     }
     if file_type.is_symlink() {
         let target = fs::read_link(source).map_err(|error| unreadable(source, &error))?;
@@ -112,18 +117,23 @@ mod tests {
         symlink("/etc", root.join("b/out")).unwrap();
         symlink(&root, folder.path().join("link")).unwrap();
         for start in [root, folder.path().join("link")] {
-            let entries = read(&start).unwrap();
+            let entries = read(&start, &Excludes::default()).unwrap();
             let paths: Vec<&str> = entries.iter().map(|entry| entry.path.as_str()).collect();
             assert_eq!(paths, ["", "a", "b", "b/c", "b/c/file", "b/out"]);
-            assert_eq!(entries.last().unwrap().kind, EntryKind::Link { target: "/etc".into() });
+            assert!(matches!(&entries.last().unwrap().kind, EntryKind::Link { target } if target == "/etc"));
         }
     }
 
     #[test]
     fn what_cannot_be_sent_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(read(&folder.path().join("none")).unwrap_err().code(), Some("NoSuchFile"));
+        assert_eq!(
+            read(&folder.path().join("none"), &Excludes::default()).unwrap_err().code(),
+            Some("NoSuchFile")
+        );
         let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("socket")).unwrap();
-        assert!(read(folder.path()).unwrap_err().message().contains("socket is neither"));
+        assert!(
+            read(folder.path(), &Excludes::default()).unwrap_err().message().contains("socket is neither")
+        );
     }
 }

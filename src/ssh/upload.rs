@@ -1,10 +1,8 @@
 //! Sending files: what differs, to a temporary name each, then into place.
 
 use std::collections::HashSet;
-use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -13,17 +11,21 @@ use tokio::time::{Instant, timeout};
 use super::content::Content;
 use super::pool::Pool;
 use super::sftp::{Flow, Sftp};
+use super::source::Source;
 use super::staging;
 use super::survey::{Found, link_hash, survey};
 use super::target::Target;
 use super::transfer::{Item, ItemKind, Transfer, Upload, below, beside, remote_path};
-use super::tree::{self, EntryKind};
+use super::tree::{Entry, EntryKind};
+use super::{file, folder};
 use crate::error::{Error, Result};
 
 /// Files sent at once; each needs several round trips however small it is.
 pub const FILES_AT_ONCE: usize = 8;
 /// How long cleaning up after a failure may take.
 const CLEANUP_PATIENCE: Duration = Duration::from_secs(2);
+/// What is left out of the modes of folders above a destination.
+pub const DEFAULT_UMASK: &str = "022";
 /// The mode of a new file when nobody says.
 const DEFAULT_MODE: u32 = 0o644;
 
@@ -51,11 +53,11 @@ pub struct FileWork {
     pub path: String,
 }
 
-/// Uploads a file or a folder.
+/// Uploads a file or a folder: as a stream where the host has a shell, over SFTP where it has not.
 pub async fn upload(
     pool: &Arc<Pool>,
     target: &Target,
-    local: &Path,
+    source: &Source,
     remote: &str,
     options: &Upload,
     on_progress: OnProgress<'_>,
@@ -64,36 +66,47 @@ pub async fn upload(
         return Err(Error::usage("a mode has permission bits only: expected at most 0o777"));
     }
     let started = Instant::now();
-    let root = local.to_owned();
-    let entries = tokio::task::spawn_blocking(move || tree::read(&root))
-        .await
-        .map_err(|error| Error::internal(format!("reading a folder failed: {error}")))??;
+    let entries = source.entries().await?;
     let mut destination = remote_path(remote)?;
-    let single = matches!(entries.first().map(|entry| &entry.kind), Some(EntryKind::File { .. }));
-    if single && destination.ends_with('/') {
-        let name = local.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        destination = below(&destination, name);
-    }
-    let items = entries
-        .into_iter()
-        .map(|entry| Item {
-            path: below(&destination, &entry.path),
-            kind: match entry.kind {
-                EntryKind::Folder { mode } => {
-                    ItemKind::Folder { mode: options.mode.map_or(mode, with_search) }
-                }
-                EntryKind::File { source, size, mode } => ItemKind::File {
-                    content: Content::File(source),
-                    size,
-                    mode: Some(options.mode.unwrap_or(mode)),
-                },
-                EntryKind::Link { target } => ItemKind::Link { target },
-            },
-        })
-        .collect();
-    let mut transfer = send(pool, target, items, options.sudo, on_progress).await?;
+    let sent = match entries.first().map(|entry| &entry.kind) {
+        Some(EntryKind::File { local, mode }) => {
+            if destination.ends_with('/') {
+                let name = source.root().file_name().and_then(|name| name.to_str()).unwrap_or_default();
+                destination = below(&destination, name);
+            }
+            let (path, mode) = (destination.as_str(), options.mode.unwrap_or(*mode));
+            file::Sending { pool, target, local, path, mode, options, on_progress }.send().await?
+        }
+        _ => {
+            destination = below(&destination, "");
+            let destination = destination.as_str();
+            folder::Sending { pool, target, source, entries, destination, options, on_progress }
+                .send()
+                .await?
+        }
+    };
+    let mut transfer = match sent {
+        Some(transfer) => transfer,
+        None => send(pool, target, items(entries, &destination, options), options.sudo, on_progress).await?,
+    };
     transfer.duration = started.elapsed();
     Ok(transfer)
+}
+
+fn items(entries: &[Entry], destination: &str, options: &Upload) -> Vec<Item> {
+    let item = |entry: &Entry| Item {
+        path: below(destination, &entry.path),
+        kind: match &entry.kind {
+            EntryKind::Folder { mode } => ItemKind::Folder { mode: options.mode.map_or(*mode, with_search) },
+            EntryKind::File { local, mode } => ItemKind::File {
+                content: Content::File(Arc::clone(local)),
+                size: local.size,
+                mode: Some(options.mode.unwrap_or(*mode)),
+            },
+            EntryKind::Link { target } => ItemKind::Link { target: target.clone() },
+        },
+    };
+    entries.iter().map(item).collect()
 }
 
 /// Makes the things be there. What is there already stays untouched.
@@ -145,12 +158,14 @@ async fn compare(
     transfer: &mut Transfer,
 ) -> Result<Work> {
     let mut work = Work::default();
-    for (item, found) in items.into_iter().zip(found) {
-        let path = item.path;
+    for (index, (item, found)) in items.into_iter().zip(found).enumerate() {
+        let (root, path) = (index == 0, item.path);
         match item.kind {
             ItemKind::Folder { mode } => match found {
-                // A link to a folder will do; a link to anything else fails when it is used.
-                Found::Folder | Found::Link { .. } => {}
+                Found::Folder => {}
+                // The root may be a link, since the user named it. Below it, a link leads elsewhere.
+                Found::Link { .. } if root => {}
+                Found::Link { .. } => return Err(in_the_way(target, &path, "a link, not a folder")),
                 Found::Missing | Found::Unknown => work.folders.push((path, mode)),
                 Found::File { .. } | Found::Other => return Err(in_the_way(target, &path, "not a folder")),
             },
@@ -222,6 +237,8 @@ async fn put(
         // Writable for us while it is being filled.
         if sftp.make_folder(path, mode | 0o700).await? {
             made.push((path, *mode));
+        } else if Some(path.as_str()) != work.root() && sftp.is_link(path).await? {
+            return Err(in_the_way(sftp.target(), path, "a link, not a folder"));
         }
     }
     let flow = Flow::new(&pool.chunks);
@@ -277,10 +294,10 @@ impl Temporaries {
 }
 
 /// Permission bits for a folder: who may read it may enter it.
-fn with_search(mode: u32) -> u32 {
+pub fn with_search(mode: u32) -> u32 {
     mode | (mode & 0o444) >> 2
 }
 
-fn in_the_way(target: &Target, path: &str, what: &str) -> Error {
+pub fn in_the_way(target: &Target, path: &str, what: &str) -> Error {
     Error::ssh(format!("{path} on {target} is {what}")).with_code("InTheWay")
 }
