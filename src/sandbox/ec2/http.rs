@@ -263,6 +263,12 @@ impl Connections {
                     Err(fault) => response::json_fault(&fault),
                 }
             }
+            (Method::GET, "/_sandbox/inventory") => {
+                match serde_json::to_string(&self.service.inventory().await) {
+                    Ok(text) => Response::json(200, text),
+                    Err(error) => response::json_fault(&Fault::internal(error.to_string())),
+                }
+            }
             (Method::POST, "/_sandbox/interrupt" | "/_sandbox/hold" | "/_sandbox/release") => {
                 let body = Limited::new(request.into_body(), LONGEST_BODY).collect().await;
                 let wanted = body.ok().and_then(|body| serde_json::from_slice(&body.to_bytes()).ok());

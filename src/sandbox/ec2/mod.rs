@@ -18,6 +18,7 @@
 //! | `body` | answers that break off |
 //! | `names` | the names that a setting may use |
 //! | `interruptions` | spot instances that AWS takes back |
+//! | `inventory` | everything that the account has |
 //! | `holders` | interfaces that other services of AWS keep in a subnet |
 //! | `calls` | the calls that were made |
 //! | `status` | what the endpoint says of itself |
@@ -39,6 +40,7 @@ pub use super::faults::{
 };
 use crate::error::Result;
 pub use calls::{CallLog, RecordedCall};
+pub use inventory::Holding;
 pub(super) use store::lock;
 
 mod actions;
@@ -54,6 +56,7 @@ mod holders;
 mod http;
 mod images;
 mod interruptions;
+mod inventory;
 mod market;
 mod model;
 mod moment;
