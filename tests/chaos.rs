@@ -34,7 +34,7 @@ fn a_recipe_that_orphans_is_found_and_kept() {
         "try { run(\"create\"); } catch { }\nfor host in state::instances() { state::remove(host); }\n",
     );
     let words =
-        ["--seed", "3", "--runs", "40", "--jobs", "2", "--recipe", "orphan.rhai", "--keep-failures", "kept"];
+        ["--seed", "3", "--runs", "4", "--jobs", "2", "--recipe", "orphan.rhai", "--keep-failures", "kept"];
     let (code, lines, all) = chaos(&spot, &words);
     assert_eq!(code, 1, "{all}");
     let runs = field(&lines, "run");
