@@ -20,6 +20,8 @@ use crate::ui::{Answer, Event, Question, Ui};
 pub(super) const TIME_SCALE: f64 = 0.02;
 /// How often it is looked whether the moment has come.
 const POLL: Duration = Duration::from_millis(1);
+/// How often it is looked whether the time is over.
+const SLICE: Duration = Duration::from_millis(20);
 /// How long a command that was told to end may take to do so.
 const GRACE: Duration = Duration::from_secs(15);
 /// Between two interrupts.
@@ -33,7 +35,8 @@ pub(super) struct Place<'a> {
     pub sandbox: &'a Sandbox,
     /// The program to start for a process of its own.
     pub spot: &'a Path,
-    /// How long it may take.
+    /// How long it may take, in turns of whoever waits for it: on a machine that is so busy that nobody
+    /// gets on, time does not count.
     pub limit: Duration,
 }
 
@@ -154,13 +157,13 @@ fn here(place: &Place<'_>, recipe: &str, words: &[String], trouble: Trouble) -> 
     if let Trouble::Interrupt(times, moment) = trouble {
         listener.due = Some((times, moment));
     }
-    let code = listener.until(began + place.limit, &watch);
+    let code = listener.until(place.limit, &watch);
     let late = code.is_none();
     let code = code.or_else(|| {
         for _ in 0..2 {
             listener.interrupt();
         }
-        listener.until(Instant::now() + GRACE, &watch)
+        listener.until(GRACE, &watch)
     });
     Ok(Ended {
         code: code.map(i32::from),
@@ -186,17 +189,17 @@ struct Listener {
 
 impl Listener {
     /// Waits for the end, and interrupts when that is due; nothing if the time is over.
-    fn until(&mut self, deadline: Instant, watch: &Watch<'_>) -> Option<u8> {
+    fn until(&mut self, limit: Duration, watch: &Watch<'_>) -> Option<u8> {
+        let mut spent = Duration::ZERO;
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let wait = if self.due.is_some() { POLL.min(left) } else { left };
+            let wait = if self.due.is_some() { POLL } else { SLICE };
             match self.hear.recv_timeout(wait) {
                 Ok(Heard::Code(code)) => return Some(code),
                 Ok(Heard::Begun(interrupter)) => self.interrupter = Some(interrupter),
                 // A thread that ends without a word has panicked.
                 Err(RecvTimeoutError::Disconnected) => return Some(70),
-                Err(RecvTimeoutError::Timeout) if left.is_zero() => return None,
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) if spent >= limit => return None,
+                Err(RecvTimeoutError::Timeout) => spent += wait,
             }
             if let Some((times, moment)) = self.due
                 && self.interrupter.is_some()
@@ -244,7 +247,7 @@ fn alone(place: &Place<'_>, recipe: &str, words: &[String], trouble: Trouble) ->
         .stderr(log)
         .spawn()
         .map_err(failed)?;
-    let code = until(&mut child, began + place.limit, &watch, trouble).map_err(failed)?;
+    let code = until(&mut child, place.limit, &watch, trouble).map_err(failed)?;
     let late = code.is_none();
     if late {
         child.kill().map_err(failed)?;
@@ -264,7 +267,7 @@ fn alone(place: &Place<'_>, recipe: &str, words: &[String], trouble: Trouble) ->
 /// killed; nothing if the time is over.
 fn until(
     child: &mut Child,
-    deadline: Instant,
+    limit: Duration,
     watch: &Watch<'_>,
     trouble: Trouble,
 ) -> std::io::Result<Option<Option<i32>>> {
@@ -273,11 +276,12 @@ fn until(
         Trouble::Signal(times, moment) => Some((Signal::SIGINT, times, moment)),
         Trouble::None | Trouble::Alone | Trouble::Interrupt(..) => None,
     };
+    let mut spent = Duration::ZERO;
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status.code()));
         }
-        if Instant::now() >= deadline {
+        if spent >= limit {
             return Ok(None);
         }
         if let Some((signal, times, moment)) = due
@@ -293,6 +297,8 @@ fn until(
                 }
             }
         }
-        std::thread::sleep(POLL);
+        let wait = if due.is_some() { POLL } else { SLICE / 4 };
+        std::thread::sleep(wait);
+        spent += wait;
     }
 }
