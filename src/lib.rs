@@ -36,10 +36,12 @@
 //! | [`state`] | what the project has made, killed at any instant |
 //! | [`ui`] | events, and who shows them |
 //! | [`sandbox`] | a cloud on loopback: EC2's wire protocol and isolated hosts |
+//! | [`chaos`] | recipes in worlds in which everything goes wrong, and what must hold then |
 //! | [`cli`] | the command line |
 //! | [`error`], [`retry`] | the one error type, the one retry policy |
 //! | [`control`] | asks something of a running sandbox |
 
+pub mod chaos;
 pub mod cli;
 pub mod cloud;
 pub mod config;

@@ -36,6 +36,15 @@ impl Default for Retry {
 }
 
 impl Retry {
+    /// The same policy in a world where time passes so many times as slowly: 0.01 makes of a second ten
+    /// milliseconds.
+    #[must_use]
+    pub fn scaled(&self, factor: f64) -> Self {
+        let scale = |time: Duration| time.mul_f64(factor);
+        let (base, cap, deadline) = (scale(self.base), scale(self.cap), scale(self.deadline));
+        Retry { attempts: self.attempts, base, cap, deadline }
+    }
+
     /// Calls `call` until it succeeds, fails with an error that is not retryable, or the policy is
     /// exhausted; the last error is returned.
     ///
@@ -168,6 +177,13 @@ mod tests {
             })
             .await;
         assert_eq!(result.err().map(|e| e.kind()), Some(crate::error::Kind::Interrupted));
+    }
+
+    #[test]
+    fn a_scaled_policy_has_shorter_times_and_as_many_attempts() {
+        let policy = Retry::default().scaled(0.01);
+        assert_eq!((policy.attempts, policy.base), (3, Duration::from_millis(5)));
+        assert_eq!((policy.cap, policy.deadline), (Duration::from_millis(200), Duration::from_millis(1200)));
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 /// Rooms and what they may import of the crate, besides `error` and `retry`.
 const IMPORTS: &[(&str, &[&str])] = &[
-    ("cli", &["host", "script", "sandbox", "ui"]),
+    ("chaos", &["cloud", "host", "sandbox", "state", "ui"]),
+    ("cli", &["chaos", "host", "script", "sandbox", "ui"]),
     ("host", &["native", "script", "cloud", "sandbox", "ui"]),
     ("native", &["cloud", "config", "script", "ssh", "state", "ui"]),
     ("script", &[]),

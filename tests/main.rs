@@ -5,6 +5,7 @@
 mod spot;
 
 mod architecture;
+mod chaos;
 mod command_line;
 mod defects;
 mod differential;

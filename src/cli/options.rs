@@ -73,6 +73,10 @@ pub(super) struct Options {
     #[arg(long, value_name = "SECONDS", default_value_t = 30, global = true)]
     pub lock_timeout: u64,
 
+    /// What every pause and time limit is multiplied with: for rehearsals of what takes minutes
+    #[arg(long, value_name = "FACTOR", hide = true, global = true)]
+    pub time_scale: Option<f64>,
+
     /// Print one JSON object per line
     #[arg(long, env = "SPOT_JSON", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue, global = true)]
     pub json: bool,
@@ -211,6 +215,9 @@ impl Options {
             .ui(ui)
             .mode(self.mode())
             .lock_wait(Duration::from_secs(self.lock_timeout));
+        if let Some(factor) = self.time_scale {
+            builder = builder.time_scale(factor);
+        }
         if let Some(file) = &self.config {
             builder = builder.config(file);
         }

@@ -98,6 +98,19 @@ impl Settings {
         Settings::default()
     }
 
+    /// The same patience in a world where time passes so many times as slowly, see [`Retry::scaled`].
+    /// Time-outs of the network, which is as quick as ever, stay.
+    #[must_use]
+    pub fn scaled(self, factor: f64) -> Self {
+        Settings {
+            retry: self.retry.scaled(factor),
+            poll: self.poll.mul_f64(factor),
+            dependency_timeout: self.dependency_timeout.mul_f64(factor),
+            visibility: self.visibility.mul_f64(factor),
+            ..self
+        }
+    }
+
     /// For an endpoint on loopback: what was made shows at once and looking costs nothing.
     pub fn local() -> Self {
         Settings {

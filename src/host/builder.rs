@@ -29,6 +29,7 @@ pub struct HostBuilder {
     cloud: Option<Arc<dyn Cloud>>,
     mode: Mode,
     observer: Option<Observer>,
+    time_scale: Option<f64>,
 }
 
 impl HostBuilder {
@@ -142,6 +143,15 @@ impl HostBuilder {
         self
     }
 
+    /// Shortens every pause, time-out and wait for hosts and cloud to so many times what it is: for
+    /// rehearsals of what takes minutes. Expects a finite number above 0.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn time_scale(mut self, factor: f64) -> Self {
+        self.time_scale = Some(factor);
+        self
+    }
+
     /// Makes the host. Nothing is connected and nothing is written yet.
     ///
     /// # Errors
@@ -160,6 +170,12 @@ impl HostBuilder {
                 Error::usage("a cloud of one's own cannot be planned: calls are seen in EC2 only").into()
             );
         }
+        let time_scale = self.time_scale.unwrap_or(1.0);
+        if !(time_scale.is_finite() && time_scale > 0.0 && time_scale <= 1000.0) {
+            return Err(
+                Error::usage(format!("time scale: expected a number above 0, found {time_scale}")).into()
+            );
+        }
         let state = self.state.unwrap_or_else(|| project.clone());
         let (planning, state) = Planning::new(self.mode, self.observer, &state)?;
         let place = Place {
@@ -174,6 +190,7 @@ impl HostBuilder {
             lock_wait: self.lock_wait,
             user: self.user,
             cloud: self.cloud,
+            time_scale,
         };
         Host::new(Context::new(place, self.ui.unwrap_or_else(|| Arc::new(Silent))))
     }

@@ -541,7 +541,7 @@ fn instance_filter(options: &mut Options, project: Option<&str>) -> Result<Optio
 
 fn wait_until(spot: &Context, instances: &Array, until: &str, timeout: Duration) -> Result<Vec<Dynamic>> {
     // In a plan one look has to do: what was planned has come true already.
-    let timeout = if spot.is_plan() { Duration::ZERO } else { timeout };
+    let timeout = if spot.is_plan() { Duration::ZERO } else { spot.scaled(timeout) };
     let words = Until::WORDS.map(|(word, _)| word);
     let Some((_, until)) = Until::WORDS.into_iter().find(|(word, _)| *word == until) else {
         let wanted = words.map(|word| format!("\"{word}\"")).join(", ");

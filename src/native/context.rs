@@ -42,6 +42,8 @@ pub(crate) struct Place {
     pub lock_wait: Option<Duration>,
     pub user: Option<PathBuf>,
     pub cloud: Option<Arc<dyn Cloud>>,
+    /// What every pause and time limit is multiplied with.
+    pub time_scale: f64,
     /// What the run may change.
     pub planning: Arc<Planning>,
 }
@@ -233,7 +235,15 @@ impl Context {
             settings.visibility = Duration::ZERO;
             settings.dependency_timeout = Duration::ZERO;
         }
-        settings
+        settings.scaled(self.0.place.time_scale)
+    }
+
+    /// A pause or a time limit as long as it is to be in this run.
+    pub fn scaled(&self, time: Duration) -> Duration {
+        match self.0.place.time_scale {
+            1.0 => time,
+            factor => time.mul_f64(factor),
+        }
     }
 
     /// Whether the cloud is elsewhere, so that what it does takes a while to show.
@@ -294,14 +304,17 @@ impl Context {
             return Ok(ssh.clone());
         }
         let config = self.config()?;
+        let usual = SshSettings::default();
         let settings = SshSettings {
             identities: vec![self.private_key()?],
             use_agent: true,
             passphrases: Some(self.passphrases()),
             config: self.openssh_files(),
             known_hosts: self.private_folder()?.join("known_hosts"),
-            connect_timeout: Duration::from_secs(config.ssh.connect_timeout),
-            ..SshSettings::default()
+            connect_timeout: self.scaled(Duration::from_secs(config.ssh.connect_timeout)),
+            retry: usual.retry.scaled(self.0.place.time_scale),
+            wait_pause: self.scaled(usual.wait_pause),
+            ..usual
         };
         let ssh = Ssh::new(settings, self.0.runtime.cancellation())?;
         *slot = Some(ssh.clone());

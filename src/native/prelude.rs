@@ -386,7 +386,7 @@ fn pause(spot: &crate::native::Context, delay: Duration) -> Result<()> {
     if spot.is_plan() {
         return spot.planning().pause();
     }
-    let cancel = spot.runtime().cancellation();
+    let (cancel, delay) = (spot.runtime().cancellation(), spot.scaled(delay));
     spot.runtime().wait(async move {
         tokio::select! {
             () = tokio::time::sleep(delay) => Ok(()),

@@ -78,7 +78,7 @@ pub mod ssh {
         answer(&call, |spot| {
             let default = Duration::from_secs(spot.config()?.ssh.wait_timeout);
             let mut options = Options::new("ssh::wait", options);
-            let timeout = options.seconds("timeout", default)?;
+            let timeout = spot.scaled(options.seconds("timeout", default)?);
             let cloud_init = options.or("cloud_init", false)?;
             let concurrency = options.or("concurrency", usize::MAX)?.min(1000);
             options.finish()?;

@@ -7,6 +7,7 @@
 //! | [`clock`] | the time that all of it goes by |
 //! | [`faults`] | what goes wrong on purpose, from a file, a command line or code |
 //! | [`hosts`] | the instances: SSH, SFTP, isolation, cloud-init |
+//! | `puppets` | instances that only pretend: nothing is executed |
 //!
 //! It needs no account, no network and no privileges. It keeps everything in the project's
 //! `.spot/sandbox/` between runs.
@@ -17,6 +18,7 @@ pub mod faults;
 pub mod hosts;
 mod limit;
 mod published;
+mod puppets;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -32,15 +34,22 @@ use tokio::sync::oneshot;
 use crate::control::Control;
 use crate::error::{Error, Kind, Result};
 use clock::Clock;
-use ec2::{CallLog, Endpoint, Machine, Machines, RecordedCall, Warning};
+use ec2::{CallLog, Endpoint, Holding, Machine, Machines, RecordedCall, Warning};
 use faults::{Faults, HostRule};
 use hosts::{HostFaults, HostLimits, HostSpec, Hosts};
+pub use puppets::PuppetFaults;
+use puppets::Puppets;
 
 /// How a sandbox behaves.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// How long after its launch an instance begins to answer SSH.
     pub boot_time: Duration,
+    /// How long an instance stays `pending`, and `shutting-down`.
+    pub transition: Duration,
+    /// Hosts that only pretend, with what goes wrong with them, in place of real ones: SSH and SFTP are
+    /// spoken, but nothing is executed.
+    pub puppets: Option<PuppetFaults>,
     /// What goes wrong on purpose.
     pub faults: ec2::Faults,
     /// The time that everything in it goes by; the real time unless it is moved.
@@ -77,6 +86,8 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             boot_time: Duration::from_millis(800),
+            transition: Duration::from_millis(300),
+            puppets: None,
             faults: ec2::Faults::default(),
             clock: Clock::default(),
             host_faults: HostFaults::default(),
@@ -146,7 +157,9 @@ impl Sandbox {
     /// As [`Sandbox::start`].
     pub fn start_with(project: &Path, options: Options) -> Result<Self> {
         // A host that could not be isolated would run nothing: better to say so before there is one.
-        hosts::available()?;
+        if options.puppets.is_none() {
+            hosts::available()?;
+        }
         let folder = private_folder(project)?;
         let ssh_port = if options.ssh_port == 0 { free_port()? } else { options.ssh_port };
         let shared = options.shared;
@@ -289,10 +302,25 @@ impl Sandbox {
         self.control.text(&format!("/_sandbox/hosts/{instance}/commands"))
     }
 
+    /// Everything that its account has, but the default network of each region. `GET
+    /// /_sandbox/inventory` tells it too.
+    ///
+    /// # Errors
+    /// Internal when the sandbox does not answer.
+    pub fn inventory(&self) -> Result<Vec<Holding>> {
+        serde_json::from_value(self.control.get("/_sandbox/inventory")?)
+            .map_err(|error| Error::internal("the sandbox tells no inventory").with_source(error))
+    }
+
     /// The calls that its endpoint has answered so far; none unless [`Options::record_calls`] is set and
     /// it was started here.
     pub fn calls(&self) -> Vec<RecordedCall> {
         self.running.as_ref().map(|running| running.log.all()).unwrap_or_default()
+    }
+
+    /// How many calls its endpoint has answered so far; 0 where [`Sandbox::calls`] has none.
+    pub fn call_count(&self) -> usize {
+        self.running.as_ref().map_or(0, |running| running.log.count())
     }
 
     /// How it is reached.
@@ -350,7 +378,16 @@ fn serve(
             seed: faults.seed.unwrap_or_default(),
             booted: AtomicU64::new(0),
         });
+        let puppets =
+            options.puppets.map(|faults| Arc::new(Puppets::new(ssh_port, options.boot_time, faults)));
+        let machines: Arc<dyn Machines> = match &puppets {
+            Some(puppets) => puppets.clone(),
+            None => machines,
+        };
         let settings = ec2::Options {
+            pending: options.transition,
+            status_checks: options.transition,
+            shutting_down: options.transition,
             faults,
             record: options.record_calls,
             clock: options.clock,
@@ -373,15 +410,18 @@ fn serve(
             }
         }
         hosts.shutdown().await;
+        if let Some(puppets) = puppets {
+            puppets.shutdown();
+        }
     });
     runtime.shutdown_background();
 }
 
 /// Starts the endpoint, as soon as no other process has its files open.
-async fn open(settings: ec2::Options, machines: Arc<Fleet>, wait: Duration) -> Result<Endpoint> {
+async fn open(settings: ec2::Options, machines: Arc<dyn Machines>, wait: Duration) -> Result<Endpoint> {
     let begin = Instant::now();
     loop {
-        match Endpoint::start(settings.clone(), Arc::clone(&machines) as Arc<dyn Machines>).await {
+        match Endpoint::start(settings.clone(), Arc::clone(&machines)).await {
             Err(error) if error.kind() == Kind::Locked && begin.elapsed() < wait => {
                 tokio::time::sleep(INTERVAL).await;
             }

@@ -11,7 +11,7 @@ use rhai::{Dynamic, Map};
 use crate::error::{Error, Result, nearest};
 
 /// Flags of every command, by their long names: the command line takes them before a recipe sees them.
-pub const RESERVED: [&str; 22] = [
+pub const RESERVED: [&str; 23] = [
     "allow",
     "answer",
     "color",
@@ -31,6 +31,7 @@ pub const RESERVED: [&str; 22] = [
     "sandbox",
     "sandbox-hosts",
     "seed",
+    "time-scale",
     "verbose",
     "version",
     "yes",

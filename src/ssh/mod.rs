@@ -125,6 +125,9 @@ pub struct Settings {
     pub handshakes: usize,
     /// How often a connection is attempted.
     pub retry: Retry,
+    /// The first pause of [`Ssh::wait`] between two attempts; each further one is half as long again, up
+    /// to ten times this.
+    pub wait_pause: Duration,
 }
 
 impl Default for Settings {
@@ -141,6 +144,7 @@ impl Default for Settings {
             idle: Duration::from_secs(10 * 60),
             handshakes: 32,
             retry: Retry { attempts: 5, ..Retry::default() },
+            wait_pause: Duration::from_millis(500),
         }
     }
 }

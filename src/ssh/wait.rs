@@ -16,10 +16,6 @@ use crate::error::{Error, Kind, Result};
 /// cloud-init writes `authorized_keys` some time after sshd is up: a rejected key is no verdict
 /// until this long after the first attempt.
 const KEY_PATIENCE: Duration = Duration::from_secs(60);
-/// The first pause between two attempts; each further one is half as long again.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Tries until a login succeeds and `true` runs. Returns how long that took.
 pub async fn wait(
@@ -57,7 +53,8 @@ async fn keep_trying(
     progress: &Mutex<Progress>,
     on_attempt: &(dyn Fn(&Error) + Send + Sync),
 ) -> Result<Duration> {
-    let mut pause = FIRST_PAUSE;
+    let first = pool.settings.wait_pause;
+    let mut pause = first;
     loop {
         let error = match attempt(pool, target).await {
             Ok(()) => return Ok(started.elapsed()),
@@ -71,7 +68,7 @@ async fn keep_trying(
         note(progress, error);
         // Drawn from the upper half, so that many hosts do not knock in step.
         sleep(pause.mul_f64(rand::random_range(0.5..=1.0))).await;
-        pause = pause.mul_f64(1.5).min(LONGEST_PAUSE);
+        pause = pause.mul_f64(1.5).min(first * 10);
     }
 }
 

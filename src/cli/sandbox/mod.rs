@@ -1,6 +1,7 @@
 //! `spot sandbox …`: the project's sandbox as something that runs, for other commands and other tools.
 
 mod calls;
+mod chaos;
 mod env;
 mod interrupt;
 mod reset;
@@ -35,6 +36,8 @@ pub(super) enum Command {
     Stop(stop::Stop),
     /// Remove all its instances and files, and the state of this project in it
     Reset(reset::Reset),
+    /// Run recipes in worlds in which everything goes wrong, and check what must hold
+    Chaos(chaos::Chaos),
 }
 
 /// Runs a command and returns the exit code.
@@ -47,6 +50,7 @@ pub(super) fn run(options: &Options, ui: &Arc<dyn Ui>, command: &Command) -> Res
         Command::Calls(command) => command.run(options, ui),
         Command::Stop(command) => command.run(options, ui),
         Command::Reset(command) => command.run(options, ui),
+        Command::Chaos(command) => command.run(options, ui),
     }
 }
 

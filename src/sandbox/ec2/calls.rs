@@ -45,6 +45,11 @@ impl CallLog {
     pub fn all(&self) -> Vec<RecordedCall> {
         self.0.all()
     }
+
+    /// How many there are so far.
+    pub fn count(&self) -> usize {
+        self.0.count()
+    }
 }
 
 /// All calls of an endpoint, in the order in which they were answered.

@@ -266,6 +266,12 @@ impl Connections {
                     Err(fault) => response::json_fault(&fault),
                 }
             }
+            (Method::GET, "/_sandbox/inventory") => {
+                match serde_json::to_string(&self.service.inventory().await) {
+                    Ok(text) => Response::json(200, text),
+                    Err(error) => response::json_fault(&Fault::internal(error.to_string())),
+                }
+            }
             (Method::GET, path) if path.starts_with("/_sandbox/hosts/") => {
                 let id =
                     path.strip_prefix("/_sandbox/hosts/").and_then(|rest| rest.strip_suffix("/commands"));

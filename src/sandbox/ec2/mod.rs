@@ -21,6 +21,7 @@
 //! | `body` | answers that break off |
 //! | `names` | the names that a setting may use |
 //! | `interruptions` | spot instances that AWS takes back |
+//! | `inventory` | everything that the account has |
 //! | `holders` | interfaces that other services of AWS keep in a subnet |
 //! | `calls` | the calls that were made |
 //! | `status` | what the endpoint says of itself |
@@ -42,6 +43,7 @@ pub use super::faults::{
 };
 use crate::error::{Error, Result};
 pub use calls::{CallLog, RecordedCall};
+pub use inventory::Holding;
 pub(super) use store::lock;
 
 mod actions;
@@ -58,6 +60,7 @@ mod holders;
 mod http;
 mod images;
 mod interruptions;
+mod inventory;
 mod market;
 mod model;
 mod moment;

@@ -20,6 +20,7 @@ use super::force::Force;
 use super::held::{Held, Step};
 use super::holders;
 use super::interruptions::{self, Interrupt};
+use super::inventory::{self, Holding};
 use super::market;
 use super::model::cloud::Cloud;
 use super::model::id;
@@ -402,6 +403,11 @@ impl Service {
     pub async fn hold(&self, wanted: Value) -> Result<String, Fault> {
         let wanted = serde_json::from_value(wanted).map_err(|error| Fault::value(error.to_string()))?;
         self.change(|cloud| holders::hold(cloud, &wanted, self.now())).await
+    }
+
+    /// Everything that the account has now.
+    pub async fn inventory(&self) -> Vec<Holding> {
+        self.look(inventory::of).await.1
     }
 
     /// Takes such an interface away again.
