@@ -25,6 +25,10 @@ impl Machines for NoMachines {
     async fn remove(&self, _: &str) -> spot::Result<()> {
         Ok(())
     }
+
+    async fn stop(&self, _: &str) -> spot::Result<()> {
+        Ok(())
+    }
 }
 
 #[test]

@@ -84,6 +84,11 @@ impl Machines for Puppets {
         Ok(())
     }
 
+    async fn stop(&self, id: &str) -> Result<()> {
+        // Nothing of it lasts but its number: a start makes a new one.
+        self.remove(id).await
+    }
+
     async fn remove(&self, id: &str) -> Result<()> {
         if let Some(end) = self.hosts.lock().unwrap_or_else(PoisonError::into_inner).remove(id) {
             end.cancel();
