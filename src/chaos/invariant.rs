@@ -59,6 +59,12 @@ impl View {
         all
     }
 
+    /// Whether something was begun there whose end nobody has seen: the next command that changes
+    /// something finds out.
+    fn is_open(&self, region: &str) -> bool {
+        self.state.open_intents().any(|open| open.intent.region == region)
+    }
+
     /// The regions that the next command looks at.
     fn regions(&self) -> BTreeSet<&str> {
         let instances = self.state.instances().map(|instance| instance.region.as_str());
@@ -125,10 +131,9 @@ fn endings(trouble: Trouble, ended: &Ended, broken: &mut Vec<String>) {
 fn orphans(view: &View, broken: &mut Vec<String>) {
     let regions = view.regions();
     for held in &view.cloud {
-        let open = || view.state.open_intents().any(|open| open.intent.region == held.region);
         let known = match held.kind.as_str() {
             "instance" if held.state.as_deref() != Some("shutting-down") => {
-                view.state.instance(&held.id).is_some() || open()
+                view.state.instance(&held.id).is_some() || view.is_open(&held.region)
             }
             _ => regions.contains(held.region.as_str()),
         };
@@ -167,8 +172,11 @@ fn agreement(view: &View, asked: &Asked, broken: &mut Vec<String>) {
             broken.push(format!("state and cloud disagree: {} is in state and does not live", instance.id));
         }
     }
-    for id in living.iter().filter(|id| view.state.instance(id).is_none()) {
-        broken.push(format!("state and cloud disagree: {id} lives and is not in state"));
+    // A command that only looks leaves open what a killed one has begun.
+    for held in view.living().filter(|held| view.state.instance(&held.id).is_none()) {
+        if !view.is_open(&held.region) {
+            broken.push(format!("state and cloud disagree: {} lives and is not in state", held.id));
+        }
     }
 }
 
@@ -265,6 +273,23 @@ mod tests {
         assert!(broken(Command::Destroy, 0, vec![], &[], 1).is_empty());
         assert!(broken(Command::Destroy, 5, one(), &["i-1"], 1).is_empty());
         assert!(broken(Command::Create(2), 3, one(), &["i-1"], 2).is_empty());
+    }
+
+    #[test]
+    fn what_a_killed_command_has_begun_is_no_orphan_while_its_intent_is_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path());
+        let writer = store.writer("test", std::time::Duration::ZERO, &|_| {}).unwrap();
+        let intent = crate::state::Intent { region: "us-west-2".to_owned(), ..Default::default() };
+        writer.started(intent).unwrap();
+        writer.close().unwrap();
+        let cloud = vec![holding("instance", "i-1", Some("running")), holding("vpc", "vpc-1", None)];
+        let view = View { cloud, state: store.read().unwrap() };
+        let asked = Asked { creates: vec![Some(1)], ..Asked::default() };
+        let found = check(Command::List, Trouble::None, &ended(0), &view, &asked);
+        assert!(found.is_empty(), "{found:?}");
+        let found = check(Command::Destroy, Trouble::None, &ended(0), &view, &asked);
+        assert_eq!(found.len(), 2, "{found:?}");
     }
 
     #[test]
