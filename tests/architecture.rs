@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 /// Rooms and what they may import of the crate, besides `error` and `retry`.
 const IMPORTS: &[(&str, &[&str])] = &[
     ("chaos", &["cloud", "host", "sandbox", "state", "ui"]),
-    ("cli", &["chaos", "host", "script", "sandbox", "ui"]),
+    ("cli", &["chaos", "host", "script", "sandbox", "ui", "state"]),
     ("host", &["native", "script", "cloud", "sandbox", "ui"]),
     ("native", &["cloud", "config", "script", "ssh", "state", "ui"]),
     ("script", &[]),

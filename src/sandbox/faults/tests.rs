@@ -192,8 +192,11 @@ fn the_example_of_the_documentation_is_a_file() {
     let faults = Faults::parse_toml("faults.toml", examples[0]).unwrap();
     assert_eq!((faults.seed, faults.hosts.len(), faults.latency.len()), (Some(7), 1, 2));
     let shown: Vec<_> = text
-        .split("## Faults")
+        .split("\n## Faults")
         .nth(1)
+        .unwrap()
+        .split("\n## ")
+        .next()
         .unwrap()
         .split('`')
         .filter(|code| {

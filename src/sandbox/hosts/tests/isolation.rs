@@ -53,7 +53,7 @@ fn the_disk_is_full_at_its_quota() {
     until("the host knows", || stage.ssh("echo x >small").status.success());
     // Over SFTP.
     let file = stage.folder.path().join("file");
-    std::fs::File::create(&file).unwrap().set_len(30_000_000).unwrap();
+    std::fs::write(&file, vec![1; 30_000_000]).unwrap();
     let put = stage.sftp(&format!("put {} up\n", file.display()));
     assert!(!put.status.success(), "{put:?}");
     assert!(taken() < QUOTA + 2_000_000, "{}", taken());
