@@ -24,6 +24,8 @@ use super::tree::{Entry, EntryKind};
 use super::upload::{DEFAULT_UMASK, OnProgress, in_the_way, with_search};
 use crate::error::{Error, Result};
 
+/// The code of an upload to a folder that was not there when it was looked for, and is now.
+const APPEARED: &str = "TargetAppeared";
 /// A longer round trip than this is a path on which compressing pays.
 const FAR: Duration = Duration::from_millis(5);
 /// Names in one command of the script.
@@ -65,6 +67,15 @@ struct Changes {
 impl Sending<'_> {
     /// Sends what differs. `None` if the host lacks the programs for that.
     pub async fn send(&self) -> Result<Option<Transfer>> {
+        // Another upload to the same folder, or somebody on the host, may be quicker: what is there then is
+        // looked at again, and only what is still missing is sent.
+        match self.once().await {
+            Err(error) if error.code() == Some(APPEARED) => self.once().await,
+            result => result,
+        }
+    }
+
+    async fn once(&self) -> Result<Option<Transfer>> {
         let (mode, entries) = (self.options.mode, Arc::clone(self.entries));
         let Some(present) = self.look().await? else { return Ok(None) };
         let mut earlier = Vec::new();
@@ -293,7 +304,11 @@ impl Sending<'_> {
         let gone = text.rsplit_once("spot:").and_then(|(_, gone)| gone.trim().parse().ok());
         match ended.ok() {
             true => Ok(gone.unwrap_or(0)),
-            false => Err(ended.failure(self.target, &format!("write {}", self.destination))),
+            false => {
+                let error = ended.failure(self.target, &format!("write {}", self.destination));
+                let appeared = missing && error.message().ends_with(": File exists");
+                Err(if appeared { error.with_code(APPEARED) } else { error })
+            }
         }
     }
 
