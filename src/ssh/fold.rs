@@ -99,10 +99,8 @@ pub fn hosts_in_short<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
 fn numbered(name: &str) -> Option<(&str, &str, &str)> {
     let end = name.rfind(|c: char| c.is_ascii_digit())? + 1;
     let start = name.get(..end)?.rfind(|c: char| !c.is_ascii_digit()).map_or(0, |at| at + 1);
-    let start = name.get(start..).and_then(|_| Some(start)).or_else(|| {
-        // After a character of several bytes.
-        (start..end).find(|at| name.is_char_boundary(*at))
-    })?;
+    // The character before may have several bytes.
+    let start = (start..end).find(|at| name.is_char_boundary(*at))?;
     let digits = name.get(start..end)?;
     let is_id = name.starts_with("i-") && name.len() >= 10;
     (digits.len() <= 9 && !is_id)

@@ -64,7 +64,7 @@ impl Keyring {
             loaded.named.extend(public.clone());
             if !files.contains_key(path) {
                 let result = match keys::find(path) {
-                    Ok(Found::Open(key)) => Ok(key),
+                    Ok(Found::Open(key)) => Ok(*key),
                     Ok(Found::Public) => Err(keys::encrypted(path)),
                     Ok(Found::Encrypted(public)) => {
                         if held.is_none() {

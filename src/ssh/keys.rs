@@ -33,7 +33,7 @@ pub fn check_private(path: &Path) -> Result<()> {
 
 /// What a file that was named as a private key holds.
 pub(super) enum Found {
-    Open(PrivateKey),
+    Open(Box<PrivateKey>),
     /// Protected by a passphrase; the public half is known where the format shows it.
     Encrypted(Option<PublicKey>),
     /// Only the public half: the private one is the agent's.
@@ -54,7 +54,7 @@ pub(super) fn find(path: &Path) -> Result<Found> {
         return Err(old_format(path));
     }
     match parse(path, &text) {
-        Ok(key) if !key.is_encrypted() => Ok(Found::Open(key)),
+        Ok(key) if !key.is_encrypted() => Ok(Found::Open(Box::new(key))),
         Ok(key) => Ok(Found::Encrypted(Some(key.public_key().clone()))),
         Err(error) if error.code() == Some("KeyEncrypted") => {
             let beside = fs::read_to_string(public_path(path)).ok();

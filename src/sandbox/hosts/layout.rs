@@ -335,8 +335,8 @@ fn write_files(root: &Path, spec: &HostSpec, accounts: &[Account]) -> std::io::R
             "ami_id": spec.image_id, "instance_type": spec.instance_type, "local_ipv4": spec.private_ip,
         } },
     });
-    file(&root.join("var/lib/cloud/data/instance-data.json"), &format!("{instance:#}\n"), 0o644)?;
-    file(&root.join("var/lib/cloud/data/instance-id"), &format!("{}\n", spec.id), 0o644)
+    file(&root.join("var/lib/cloud/data/instance-data.json"), format!("{instance:#}\n"), 0o644)?;
+    file(&root.join("var/lib/cloud/data/instance-id"), format!("{}\n", spec.id), 0o644)
 }
 
 fn write_home(home: &Path) -> std::io::Result<()> {

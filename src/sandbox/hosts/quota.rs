@@ -107,7 +107,7 @@ mod tests {
         std::fs::write(root.join("closed/file"), vec![1; 100_000]).unwrap();
         std::fs::hard_link(root.join("closed/file"), root.join("again")).unwrap();
         std::os::unix::fs::symlink("/usr", root.join("elsewhere")).unwrap();
-        std::fs::set_permissions(root.join("closed"), std::fs::Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(root.join("closed"), std::fs::Permissions::from_mode(0o000)).unwrap();
         let quota = Quota::new(150_000, vec![root.clone(), folder.path().join("none")]);
         let (used, spare) = quota.measure();
         assert!((100_000..150_000).contains(&used) && spare > 0, "{used}");

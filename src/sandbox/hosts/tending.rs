@@ -65,4 +65,4 @@ pub(super) fn is_idle(processes: &Path) -> bool {
 }
 
 /// The command lines of what process 1 starts.
-const OURS: [&str; 2] = ["cat\0", "perl\0/run/sandbox/metadata.pl\0127.169.254.169\01338\0"];
+const OURS: [&str; 2] = ["cat\x00", "perl\x00/run/sandbox/metadata.pl\x00127.169.254.169\x001338\x00"];
