@@ -14,7 +14,7 @@ use crate::ui::{self, Event, Unit};
 use rhai::Map;
 use rhai::plugin::*;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -647,6 +647,13 @@ fn folded(results: &[Dynamic]) -> Result<Vec<Folded>> {
             output.push_str(&format!("[{how}]"));
         }
         seen.push((name.filter(|name| !name.is_empty()).unwrap_or_else(|| text("id")), text("id"), output));
+    }
+    // The hosts of a deployment may share a name, which then says nothing.
+    let hosts = seen.iter().map(|(_, id, _)| id).collect::<HashSet<_>>().len();
+    if seen.iter().map(|(name, _, _)| name).collect::<HashSet<_>>().len() < hosts {
+        for (name, id, _) in &mut seen {
+            name.clone_from(id);
+        }
     }
     let groups = fold(seen.iter().map(|(_, _, output)| output.as_str()));
     Ok(groups

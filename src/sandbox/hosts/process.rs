@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use russh::server::{Handle, Msg};
-use russh::{Channel, ChannelId, ChannelMsg, Sig};
+use russh::{Channel, ChannelId, ChannelMsg, Pty, Sig};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 
@@ -58,15 +58,78 @@ pub(super) struct Terminal {
     kind: String,
     rows: u32,
     columns: u32,
+    /// What it does with what passes through, as stty(1) says it.
+    modes: String,
+}
+
+/// The characters that mean something to a terminal (RFC 4254, section 8), with their names for stty(1).
+const CHARACTERS: [(Pty, &str); 8] = [
+    (Pty::VINTR, "intr"),
+    (Pty::VQUIT, "quit"),
+    (Pty::VERASE, "erase"),
+    (Pty::VKILL, "kill"),
+    (Pty::VEOF, "eof"),
+    (Pty::VSTART, "start"),
+    (Pty::VSTOP, "stop"),
+    (Pty::VSUSP, "susp"),
+];
+/// No character, in the same place.
+const NO_CHARACTER: u32 = 255;
+
+/// What is on or off: those that every stty(1) of Linux knows.
+const SWITCHES: [(Pty, &str); 26] = [
+    (Pty::IGNPAR, "ignpar"),
+    (Pty::PARMRK, "parmrk"),
+    (Pty::INPCK, "inpck"),
+    (Pty::ISTRIP, "istrip"),
+    (Pty::INLCR, "inlcr"),
+    (Pty::IGNCR, "igncr"),
+    (Pty::ICRNL, "icrnl"),
+    (Pty::IXON, "ixon"),
+    (Pty::IXANY, "ixany"),
+    (Pty::IXOFF, "ixoff"),
+    (Pty::IMAXBEL, "imaxbel"),
+    (Pty::ISIG, "isig"),
+    (Pty::ICANON, "icanon"),
+    (Pty::ECHO, "echo"),
+    (Pty::ECHOE, "echoe"),
+    (Pty::ECHOK, "echok"),
+    (Pty::ECHONL, "echonl"),
+    (Pty::NOFLSH, "noflsh"),
+    (Pty::TOSTOP, "tostop"),
+    (Pty::IEXTEN, "iexten"),
+    (Pty::ECHOCTL, "echoctl"),
+    (Pty::ECHOKE, "echoke"),
+    (Pty::OPOST, "opost"),
+    (Pty::ONLCR, "onlcr"),
+    (Pty::OCRNL, "ocrnl"),
+    (Pty::ONLRET, "onlret"),
+];
+
+/// The arguments of stty(1) for the modes that a client asks for; those that Linux does not have are left out.
+fn modes_of(asked: &[(Pty, u32)]) -> String {
+    let mut words = Vec::new();
+    for (mode, value) in asked {
+        if let Some((_, name)) = CHARACTERS.iter().find(|(known, _)| known == mode) {
+            match *value {
+                NO_CHARACTER => words.push(format!("{name} undef")),
+                byte @ 0..NO_CHARACTER => words.push(format!("{name} {byte}")),
+                _ => {}
+            }
+        } else if let Some((_, name)) = SWITCHES.iter().find(|(known, _)| known == mode) {
+            words.push(format!("{}{name}", if *value == 0 { "-" } else { "" }));
+        }
+    }
+    words.join(" ")
 }
 
 impl Terminal {
-    /// A terminal of a kind known to terminfo, and a size.
-    pub(super) fn new(kind: &str, rows: u32, columns: u32) -> Terminal {
+    /// A terminal of a kind known to terminfo, a size, and the modes that the client asks for.
+    pub(super) fn new(kind: &str, rows: u32, columns: u32, modes: &[(Pty, u32)]) -> Terminal {
         let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+');
         let kind = if kind.is_empty() || !kind.chars().all(safe) { "xterm" } else { kind };
         let (rows, columns) = size(rows, columns);
-        Terminal { kind: kind.to_string(), rows, columns }
+        Terminal { kind: kind.to_string(), rows, columns, modes: modes_of(modes) }
     }
 }
 
@@ -108,7 +171,7 @@ async fn start(host: &Arc<Host>, request: &Request, number: u64) -> Result<(Chil
     }
     if let Some(terminal) = &request.terminal {
         session.arg(format!("TERM={}", terminal.kind)).arg("--");
-        session.arg(terminal.rows.to_string()).arg(terminal.columns.to_string());
+        session.arg(terminal.rows.to_string()).arg(terminal.columns.to_string()).arg(&terminal.modes);
     } else {
         session.arg("--");
     }
@@ -332,13 +395,20 @@ mod tests {
     #[test]
     fn terminals_are_made_safe() {
         assert_eq!(
-            Terminal::new("xterm-256color", 50, 0),
-            Terminal { kind: "xterm-256color".into(), rows: 50, columns: 80 }
+            Terminal::new("xterm-256color", 50, 0, &[]),
+            Terminal { kind: "xterm-256color".into(), rows: 50, columns: 80, modes: String::new() }
         );
         assert_eq!(
-            Terminal::new("x;reboot", 0, u32::MAX),
-            Terminal { kind: "xterm".into(), rows: 24, columns: 10_000 }
+            Terminal::new("x;reboot", 0, u32::MAX, &[(Pty::TTY_OP_OSPEED, 9600), (Pty::ECHO, 0)]),
+            Terminal { kind: "xterm".into(), rows: 24, columns: 10_000, modes: "-echo".into() }
         );
+    }
+
+    #[test]
+    fn modes_are_said_as_stty_says_them() {
+        let asked =
+            [(Pty::VINTR, 3), (Pty::VSUSP, 255), (Pty::VEOF, 70_000), (Pty::ICRNL, 1), (Pty::XCASE, 1)];
+        assert_eq!(modes_of(&asked), "intr 3 susp undef icrnl");
     }
 
     #[test]

@@ -37,13 +37,16 @@ impl Quota {
         Quota { limit, folders, used: AtomicU64::new(0) }
     }
 
-    /// Takes room for bytes that are to be written; blocks. False if there is none.
+    /// Takes room for bytes that are to be written, as far as is known without looking.
     pub(super) fn take(&self, bytes: usize) -> bool {
         let bytes = bytes as u64;
-        if self.used.fetch_add(bytes, Ordering::Relaxed) + bytes <= self.limit {
-            return true;
-        }
-        // Files may have been deleted, or written over: only looking tells.
+        self.used.fetch_add(bytes, Ordering::Relaxed) + bytes <= self.limit
+    }
+
+    /// Takes room after looking: files may have been deleted, or written over. Blocks. Only a thread that
+    /// may read all of the host's folders, with spot's own user, sees what is there.
+    pub(super) fn take_after_a_look(&self, bytes: usize) -> bool {
+        let bytes = bytes as u64;
         let fits = self.measure().0 + bytes <= self.limit;
         if fits {
             self.used.fetch_add(bytes, Ordering::Relaxed);
@@ -112,8 +115,8 @@ mod tests {
         let (used, spare) = quota.measure();
         assert!((100_000..150_000).contains(&used) && spare > 0, "{used}");
         assert!(quota.take(10_000));
-        assert!(!quota.take(60_000));
+        assert!(!quota.take(60_000) && !quota.take_after_a_look(60_000));
         std::fs::write(root.join("again"), "").unwrap();
-        assert!(quota.take(60_000));
+        assert!(quota.take_after_a_look(60_000));
     }
 }

@@ -54,8 +54,8 @@ pub(super) async fn serve(
                 }
                 continue;
             }
-            ChannelMsg::RequestPty { term, col_width, row_height, .. } => {
-                terminal = Some(Terminal::new(&term, row_height, col_width));
+            ChannelMsg::RequestPty { term, col_width, row_height, terminal_modes, .. } => {
+                terminal = Some(Terminal::new(&term, row_height, col_width, &terminal_modes));
                 continue;
             }
             ChannelMsg::Exec { command, .. } => Program::Command(command),

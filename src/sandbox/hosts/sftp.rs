@@ -110,6 +110,15 @@ impl Sftp {
         Ok(())
     }
 
+    /// Takes room on the disk; false if there is none.
+    async fn room(&self, bytes: usize) -> bool {
+        if self.quota.take(bytes) {
+            return true;
+        }
+        let quota = self.quota.clone();
+        tokio::task::spawn_blocking(move || quota.take_after_a_look(bytes)).await.unwrap_or(false)
+    }
+
     fn attributes(&self, stat: &FileStat) -> FileAttributes {
         FileAttributes {
             size: u64::try_from(stat.st_size).ok(),
@@ -267,18 +276,14 @@ impl Handler for Sftp {
         let file = self.file(&handle)?;
         self.disk().await?;
         self.trouble.disk_works(data.len());
-        let quota = self.quota.clone();
-        let write = move |_: &mut Tree| {
-            // As far as it makes the file larger; holes are counted too, they may be filled.
-            let end = offset.saturating_add(data.len() as u64);
-            let size = file.metadata().map_err(super::tree::errno)?.len();
-            let more = usize::try_from(end.saturating_sub(size)).unwrap_or(usize::MAX);
-            if more > 0 && !quota.take(more.min(data.len())) {
-                return Err(Errno::ENOSPC);
-            }
-            file.write_all_at(&data, offset).map_err(super::tree::errno)
-        };
-        self.change(id, write).await
+        // As far as it makes the file larger; holes are counted too, they may be filled.
+        let end = offset.saturating_add(data.len() as u64);
+        let size = file.metadata().map_err(|error| reply(super::tree::errno(error)))?.len();
+        let more = usize::try_from(end.saturating_sub(size)).unwrap_or(usize::MAX).min(data.len());
+        if more > 0 && !self.room(more).await {
+            return Err(reply(Errno::ENOSPC));
+        }
+        self.change(id, move |_| file.write_all_at(&data, offset).map_err(super::tree::errno)).await
     }
 
     async fn lstat(&mut self, id: u32, path: String) -> Result<Attrs, StatusReply> {

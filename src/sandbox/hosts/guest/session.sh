@@ -1,6 +1,6 @@
 # Every command of a host starts here, inside its namespaces and without capabilities that matter.
 # session.sh KIND NUMBER USER HOME [NAME=VALUE]... -- ARGUMENTS
-# KIND: exec COMMAND · shell · terminal ROWS COLUMNS [COMMAND] · forward HOST PORT · boot COMMAND, and for
+# KIND: exec COMMAND · shell · terminal ROWS COLUMNS MODES [COMMAND] · forward HOST PORT · boot COMMAND, and for
 # a session that runs: signal NAME · resize ROWS COLUMNS
 # Only 0, 1 and 2 (and this file) may be open: an open descriptor of the outside would be a way out.
 for fd in /proc/self/fd/*; do
@@ -66,11 +66,16 @@ case $kind in
         exec "$SHELL" -l
         ;;
     terminal)
-        # script(1) makes the terminal in the devpts of the host; its size is set from within.
-        export SANDBOX_ROWS="$1" SANDBOX_COLUMNS="$2" SANDBOX_RECORD="$record" SANDBOX_COMMAND="${3-}"
+        # script(1) makes the terminal in the devpts of the host; its size and modes are set from within.
+        export SANDBOX_ROWS="$1" SANDBOX_COLUMNS="$2" SANDBOX_MODES="$3" SANDBOX_RECORD="$record"
+        export SANDBOX_COMMAND="${4-}"
+        # What the client typed ahead waits until the terminal is as it asked: it may want no echo. The end
+        # of its input is not the terminal's, as with sshd.
+        mkfifo "$record.ready" "$record.input" || exit 254
+        { exec 4>"$record.input"; read -r _ <"$record.ready"; exec cat >&4; } <&0 &
         echo=
         case $(script --help 2>/dev/null) in *--echo*) echo="-E always" ;; esac
-        exec script -q -e -f $echo -c "exec /bin/sh /run/sandbox/terminal.sh" /dev/null
+        exec script -q -e -f $echo -c "exec /bin/sh /run/sandbox/terminal.sh" /dev/null <>"$record.input"
         ;;
 esac
 echo "sandbox: unknown kind of session $kind" >&2

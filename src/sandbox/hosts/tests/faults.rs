@@ -12,9 +12,10 @@ impl Stage {
 
     /// What `ssh` says of a command that must not get through.
     fn fails(&self, command: &str) -> String {
-        let output =
-            self.client("ssh").args(["-o", "LogLevel=INFO"]).arg(self.target()).arg(command).output();
-        let output = output.unwrap();
+        // The first value of an option counts.
+        let mut ssh = Command::new("ssh");
+        ssh.args(["-F", "none", "-o", "LogLevel=INFO"]).args(self.options(&self.folder.path().join("key")));
+        let output = ssh.arg(self.target()).arg(command).stdin(Stdio::null()).output().unwrap();
         assert_eq!(output.status.code(), Some(255), "{output:?}");
         String::from_utf8(output.stderr).unwrap()
     }
@@ -28,21 +29,26 @@ fn breaks(at: Moment, how: Ending) -> HostFaults {
 #[test]
 fn connections_break_where_they_are_told_to_and_only_as_often() {
     let stage = Stage::up(|_| {});
-    for (at, how, said) in [
-        (Moment::Connect, Ending::Close, "Connection closed by"),
-        (Moment::Connect, Ending::Reset, "Connection reset by peer"),
-        (Moment::Banner, Ending::Close, "onnection closed by remote host"),
-        (Moment::Banner, Ending::Reset, "Connection reset by peer"),
-        (Moment::KeyExchange, Ending::Close, "onnection closed by"),
-        (Moment::KeyExchange, Ending::Reset, "Connection reset by"),
-        (Moment::Login, Ending::Close, "closed by"),
-        (Moment::Login, Ending::Reset, "Connection reset by"),
-        (Moment::Sent(600), Ending::Close, "closed by"),
-        (Moment::Received(600), Ending::Reset, "Connection reset by"),
+    for (at, how) in [
+        (Moment::Connect, Ending::Close),
+        (Moment::Connect, Ending::Reset),
+        (Moment::Banner, Ending::Close),
+        (Moment::Banner, Ending::Reset),
+        (Moment::KeyExchange, Ending::Close),
+        (Moment::KeyExchange, Ending::Reset),
+        (Moment::Login, Ending::Close),
+        (Moment::Login, Ending::Reset),
+        (Moment::Sent(600), Ending::Close),
+        (Moment::Received(600), Ending::Reset),
     ] {
         stage.set(breaks(at, how));
         let heard = stage.fails("true");
-        assert!(heard.contains(said), "{at:?} {how:?}: {heard}");
+        // A client that was about to send something hears of a reset by that.
+        let said = match how {
+            Ending::Close => ["onnection closed by", "closed by remote host"],
+            _ => ["Connection reset by", "Broken pipe"],
+        };
+        assert!(said.iter().any(|said| heard.contains(said)), "{at:?} {how:?}: {heard}");
         assert_eq!(stage.out("echo well"), "well", "{at:?}");
     }
 }
@@ -53,7 +59,8 @@ fn a_transfer_is_cut_after_so_many_bytes() {
     stage.set(breaks(Moment::Sent(300_000), Ending::Reset));
     let output = stage.ssh("head -c 1000000 /dev/zero");
     assert_eq!(output.status.code(), Some(255));
-    assert!((100_000..300_000).contains(&output.stdout.len()), "{}", output.stdout.len());
+    // What had arrived and was not yet read is lost with a reset.
+    assert!((1..300_000).contains(&output.stdout.len()), "{}", output.stdout.len());
     stage.set(breaks(Moment::Received(300_000), Ending::Close));
     assert_eq!(stage.ssh_with_input("cat >got", &vec![1; 1_000_000]).status.code(), Some(255));
     let got: usize = stage.out("stat -c %s got").parse().unwrap();
@@ -156,8 +163,12 @@ fn a_connection_has_only_so_many_sessions() {
 #[test]
 fn only_so_many_strangers_may_knock() {
     let stage = Stage::up(|spec| spec.faults.max_startups = Some(1));
-    let knocking = TcpStream::connect((stage.spec.address, stage.spec.port)).unwrap();
-    until("it is counted", || !stage.ssh("true").status.success());
+    let mut knocking = None;
+    until("it is counted", || {
+        // The first may be refused for the sake of the connection that tried the port.
+        knocking = Some(TcpStream::connect((stage.spec.address, stage.spec.port)).unwrap());
+        !stage.ssh("true").status.success()
+    });
     assert!(stage.fails("true").contains("closed by remote host"));
     drop(knocking);
     until("there is room again", || stage.ssh("true").status.success());
