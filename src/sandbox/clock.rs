@@ -213,10 +213,12 @@ impl Stored {
     /// What the clock shows when it is taken up again: it has gone with the real time since it was stored,
     /// or, as long as it may not have been stored again, with its own speed.
     fn resumed(&self, real: SystemTime) -> SystemTime {
-        let passed = Duration::from_millis(milliseconds(real).saturating_sub(self.real));
+        // Whole milliseconds were stored, of both times: what was cut off may have passed too.
+        let passed = Duration::from_millis(milliseconds(real).saturating_sub(self.real) + 1);
         let fast = passed.min(STORE_EVERY);
         let passed = fast.mul_f64(self.speed.clamp(1.0, FASTEST)) + (passed - fast);
-        let shown = UNIX_EPOCH.checked_add(Duration::from_millis(self.shown)).unwrap_or(UNIX_EPOCH);
+        let shown =
+            UNIX_EPOCH.checked_add(Duration::from_millis(self.shown.saturating_add(1))).unwrap_or(UNIX_EPOCH);
         shown.checked_add(passed).unwrap_or(shown)
     }
 }
