@@ -14,6 +14,7 @@ mod embedding;
 mod errors;
 mod faults;
 mod interruption;
+mod kill_points;
 mod market;
 mod moto;
 mod plan;

@@ -72,10 +72,12 @@ case $kind in
         # What the client typed ahead waits until the terminal is as it asked: it may want no echo. The end
         # of its input is not the terminal's, as with sshd.
         mkfifo "$record.ready" "$record.input" || exit 254
-        { exec 4>"$record.input"; read -r _ <"$record.ready"; exec cat >&4; } <&0 &
+        # Who passes it on is nobody's child: script(1) takes the end of any child for the terminal's.
+        exec 5<&0
+        ({ exec 4>"$record.input"; read -r _ <"$record.ready"; exec cat <&5 >&4 5<&-; } &)
         echo=
         case $(script --help 2>/dev/null) in *--echo*) echo="-E always" ;; esac
-        exec script -q -e -f $echo -c "exec /bin/sh /run/sandbox/terminal.sh" /dev/null <>"$record.input"
+        exec script -q -e -f $echo -c "exec /bin/sh /run/sandbox/terminal.sh" /dev/null <>"$record.input" 5<&-
         ;;
 esac
 echo "sandbox: unknown kind of session $kind" >&2
