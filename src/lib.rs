@@ -58,8 +58,8 @@ pub mod ui;
 
 pub use error::{Error, Kind, Result};
 pub use host::{
-    Description, Details, Failure, Function, Host, HostBuilder, Interrupter, Outcome, Reference, Session,
-    Submission,
+    Description, Details, Failure, Function, Host, HostBuilder, Interrupter, OnFailure, Outcome, Reference,
+    Session, Submission,
 };
 pub use sandbox::Sandbox;
 pub use script::{Argument, Library, Origin, Script};

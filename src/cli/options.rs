@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::rehearsal::Rehearsal;
 use crate::error::{Error, Kind, Result};
-use crate::host::{Host, HostBuilder, Mode};
+use crate::host::{Host, HostBuilder, Mode, OnFailure};
 use crate::sandbox::{self, Sandbox};
 use crate::script::Library;
 use crate::ui::{self, Event, Level, Ui};
@@ -61,6 +61,11 @@ pub(super) struct Options {
     #[arg(long, env = "SPOT_READ_ONLY", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue, conflicts_with = "dry_run", global = true)]
     pub read_only: bool,
 
+    /// What becomes of what a run made when it fails or is interrupted [default: as the recipe or the
+    /// configuration says; otherwise ask on a terminal, and keep where nobody can be asked]
+    #[arg(long, value_name = "WHAT", value_enum, env = "SPOT_ON_FAILURE", global = true)]
+    pub on_failure: Option<WhenFailed>,
+
     /// Type this word where a recipe asks for it, such as the account's id; may be repeated
     #[arg(long, value_name = "WORD", global = true)]
     pub answer: Vec<String>,
@@ -101,6 +106,17 @@ pub(super) enum When {
     Auto,
     Always,
     Never,
+}
+
+/// What becomes of what a failed run made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum WhenFailed {
+    /// It stays, and the end of the run says what it costs and which command removes it
+    Keep,
+    /// It is removed again
+    Rollback,
+    /// Whoever sits at the terminal decides
+    Ask,
 }
 
 /// What `--dry-run` shows.
@@ -217,6 +233,13 @@ impl Options {
             .lock_wait(Duration::from_secs(self.lock_timeout));
         if let Some(factor) = self.time_scale {
             builder = builder.time_scale(factor);
+        }
+        if let Some(policy) = self.on_failure {
+            builder = builder.on_failure(match policy {
+                WhenFailed::Keep => OnFailure::Keep,
+                WhenFailed::Rollback => OnFailure::Rollback,
+                WhenFailed::Ask => OnFailure::Ask,
+            });
         }
         if let Some(file) = &self.config {
             builder = builder.config(file);

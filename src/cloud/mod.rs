@@ -59,7 +59,7 @@ pub use market::{Bounds, ListPrice, PlacementScore, ScoreQuery, SpotRole, TypeQu
 pub use network::{FoundNetwork, Ingress, Network, NetworkRequest, Ports, Selector, Subnet, group_name};
 pub use place::{Architecture, Identity, InstanceType, Offering, Price, Region, Zone};
 pub use quota::{Family, Quota};
-pub use record::{Intent, IntentId, Record, Settled, Unrecorded};
+pub use record::{Intent, IntentId, Record, Settled, Undo, Unrecorded};
 pub use refusals::{Refusals, Remembered};
 pub use resource::{Fate, Owned, Removal, Removed, ResourceKind};
 pub use tags::{Owner, Tags};

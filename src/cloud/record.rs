@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Instance, Owned};
+use super::{Instance, Owned, ResourceKind};
 use crate::error::{Error, Result};
 
 /// The number by which a journal knows an open intent.
@@ -23,7 +23,16 @@ pub struct Intent {
     /// What is asked for, for the reader of the journal.
     pub parameters: Value,
     /// What would take it back, if anything can.
-    pub undo: Option<Value>,
+    pub undo: Option<Undo>,
+}
+
+/// What takes a request back: the removal of what it made, which carries its token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undo {
+    /// What kind of thing the request makes.
+    pub remove: ResourceKind,
+    /// The token of the request.
+    pub token: String,
 }
 
 /// Where intents are written down; implemented by the journal.

@@ -83,6 +83,8 @@ pub struct Fleet {
     pub instance_profile: Option<String>,
     /// The placement group, by name.
     pub placement_group: Option<String>,
+    /// What becomes of what a failed run made: one of [`ON_FAILURE`]; `None` when it was not said.
+    pub on_failure: Option<String>,
     /// The user to log in as.
     pub user: String,
     /// Whether instances get a public address.
@@ -94,6 +96,8 @@ pub struct Fleet {
 /// What `strategy` can be, the default first.
 pub const STRATEGIES: [&str; 4] =
     ["price-capacity-optimized", "capacity-optimized", "lowest-price", "ordered"];
+/// What `on_failure` can be.
+pub const ON_FAILURE: [&str; 3] = ["keep", "rollback", "ask"];
 /// What `spread` can be, the default first.
 pub const SPREADS: [&str; 4] = ["even", "balanced", "cheapest", "capacity"];
 

@@ -14,7 +14,7 @@ use super::place::Place;
 use super::reader::Table;
 use super::report::Report;
 use super::settings::{
-    Address, Aws, Config, Fleet, Market, Network, Project, RegionFleet, SPREADS, STRATEGIES, Ssh,
+    Address, Aws, Config, Fleet, Market, Network, ON_FAILURE, Project, RegionFleet, SPREADS, STRATEGIES, Ssh,
 };
 use super::tree::{Located, Node};
 use vocabulary::elsewhere;
@@ -91,6 +91,9 @@ fn fleet(table: Table<'_>) -> Fleet {
         disk_kms_key: named("disk_kms_key"),
         instance_profile: named("instance_profile"),
         placement_group: named("placement_group"),
+        on_failure: table
+            .text("on_failure")
+            .and_then(|said| fleet_checks::word(report, "on_failure", said, &ON_FAILURE)),
         user: user.unwrap_or_else(|| "ubuntu".to_owned()),
         public_ip: public_ip.is_none_or(|public| public.value),
         region: BTreeMap::new(),

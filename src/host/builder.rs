@@ -9,7 +9,7 @@ use crate::cloud::plan::{Mode, Observer};
 use crate::cloud::{Cloud, Endpoint, Keys};
 use crate::control::Control;
 use crate::error::Error;
-use crate::native::{Context, Place, Planning};
+use crate::native::{Context, OnFailure, Place, Planning};
 use crate::sandbox::Sandbox;
 use crate::ui::{Silent, Ui};
 
@@ -30,6 +30,7 @@ pub struct HostBuilder {
     mode: Mode,
     observer: Option<Observer>,
     time_scale: Option<f64>,
+    on_failure: Option<OnFailure>,
 }
 
 impl HostBuilder {
@@ -143,6 +144,14 @@ impl HostBuilder {
         self
     }
 
+    /// What becomes of what a run has made when it fails or is interrupted, whatever the recipe and
+    /// the configuration say. Unless somebody says something, it stays.
+    #[must_use]
+    pub fn on_failure(mut self, policy: OnFailure) -> Self {
+        self.on_failure = Some(policy);
+        self
+    }
+
     /// Shortens every pause, time-out and wait for hosts and cloud to so many times what it is: for
     /// rehearsals of what takes minutes. Expects a finite number above 0.
     #[doc(hidden)]
@@ -191,6 +200,7 @@ impl HostBuilder {
             user: self.user,
             cloud: self.cloud,
             time_scale,
+            on_failure: self.on_failure,
         };
         Host::new(Context::new(place, self.ui.unwrap_or_else(|| Arc::new(Silent))))
     }

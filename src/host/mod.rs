@@ -1,5 +1,6 @@
 //! Scripts run here: the [`Host`], its builder, and why a run failed.
 
+mod aftermath;
 mod builder;
 mod engine;
 mod failure;
@@ -20,9 +21,10 @@ pub use session::{Session, Submission};
 
 use crate::error::{Error, Result};
 use crate::native::Context;
+pub use crate::native::OnFailure;
 pub(crate) use crate::native::to_json;
 use crate::script::{Argument, Given, Library, Script, calls_args};
-use crate::ui::{Event, Level};
+use crate::ui::Event;
 
 /// A place where recipes run: one project, one cloud, one terminal or other consumer of events.
 ///
@@ -136,16 +138,19 @@ impl Host {
         if self.context.is_plan() {
             result = self.end_plan(result);
         }
-        if let Err(error) = self.context.settle() {
-            result = result.and(Err(error.into()));
+        if let Err(failure) = &mut result {
+            self.see_to_remains(failure);
+        }
+        match self.context.settle() {
+            Err(error) if result.is_ok() => {
+                let mut failure = Failure::from(error);
+                self.see_to_remains(&mut failure);
+                result = Err(failure);
+            }
+            _ => {}
         }
         let seconds = started.elapsed().as_secs_f64();
         let timeline = self.context.timeline();
-        if let Err(failure) = &mut result {
-            self.find_remaining(failure);
-            failure.show(&self.context);
-            self.report_remaining(failure);
-        }
         let exit_code = result.as_ref().map_or_else(Failure::exit_code, |_| 0);
         self.context.end_entry(seconds, exit_code, result.as_ref().err().map(Failure::summary));
         self.context.emit(Event::RunEnded {
@@ -323,36 +328,6 @@ impl Host {
                 })?;
             thread.join().map_err(|_| Error::internal("the script thread panicked"))
         })
-    }
-
-    /// Notes what a failed run leaves behind.
-    fn find_remaining(&self, failure: &mut Failure) {
-        if self.context.is_plan() {
-            return;
-        }
-        let launched = self.context.launched();
-        let Ok(document) = self.context.document() else { return };
-        failure.remaining = launched.into_iter().filter(|id| document.instance(id).is_some()).collect();
-    }
-
-    /// Says what a failed run leaves behind and what it costs.
-    fn report_remaining(&self, failure: &Failure) {
-        let Ok(document) = self.context.document() else { return };
-        let remaining: Vec<_> = failure.remaining.iter().filter_map(|id| document.instance(id)).collect();
-        if remaining.is_empty() {
-            return;
-        }
-        let cost: f64 = remaining.iter().filter_map(|instance| instance.price).sum();
-        let cost = if cost > 0.0 { format!(", about ${cost:.4} an hour") } else { String::new() };
-        self.context.emit(Event::Message {
-            level: Level::Warning,
-            text: format!(
-                "{} instances of this run exist{cost}: {}",
-                remaining.len(),
-                failure.remaining.join(", ")
-            ),
-            hint: Some(format!("'{0} list' shows them, '{0} destroy' removes them", self.context.called())),
-        });
     }
 }
 

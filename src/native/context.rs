@@ -12,11 +12,13 @@ use std::time::{Duration, Instant};
 
 use rhai::{AST, Engine, Map, NativeCallContext, ParseError};
 
+use super::on_failure::OnFailure;
 use super::past::Entry;
 use super::planning::Planning;
+use super::rollback::Made;
 use super::runtime::{self, Runtime};
 use crate::cloud::plan::read_only;
-use crate::cloud::{Cloud, Endpoint, ImageCache, Settings as CloudSettings, ec2};
+use crate::cloud::{Cloud, Endpoint, ImageCache, IntentId, Settings as CloudSettings, ec2};
 use crate::config::{self, Config};
 use crate::control::Control;
 use crate::error::{Error, Result, nearest};
@@ -46,6 +48,8 @@ pub(crate) struct Place {
     pub time_scale: f64,
     /// What the run may change.
     pub planning: Arc<Planning>,
+    /// What becomes of what a failed run made, as the command line or the embedding program has it.
+    pub on_failure: Option<OnFailure>,
 }
 
 /// The state of one run, and of the runs that it starts with `run`.
@@ -64,6 +68,10 @@ struct Run {
     timeline: Vec<(String, f64)>,
     /// Ids of the instances launched in this run.
     launched: Vec<String>,
+    /// What the entries of the journal made in this run, in their order.
+    made: Vec<(IntentId, Made)>,
+    /// What becomes of that if the run fails, as the recipe has it.
+    on_failure: Option<OnFailure>,
 }
 
 impl Run {
@@ -321,6 +329,14 @@ impl Context {
         Ok(ssh)
     }
 
+    /// The keys of hosts that are known, to forget them. Needs neither a key nor a valid configuration:
+    /// destroying must work without both.
+    pub fn host_keys(&self) -> Result<Ssh> {
+        let settings =
+            SshSettings { known_hosts: self.private_folder()?.join("known_hosts"), ..SshSettings::default() };
+        Ssh::new(settings, self.0.runtime.cancellation())
+    }
+
     /// Passphrases are asked of whoever sits at the terminal.
     fn passphrases(&self) -> Passphrases {
         let ui = Arc::clone(self.ui());
@@ -514,6 +530,8 @@ impl Context {
         if run.depth == 1 {
             run.timeline.clear();
             run.launched.clear();
+            run.made.clear();
+            run.on_failure = None;
             run.steps.clear();
             run.workers.clear();
         }
@@ -551,11 +569,11 @@ impl Context {
     }
 
     /// Shows a step while `work` runs; steps inside it are shown below it.
-    pub fn step<T>(
+    pub fn step<T, E>(
         &self,
         title: &str,
-        work: impl FnOnce() -> std::result::Result<T, Box<rhai::EvalAltResult>>,
-    ) -> std::result::Result<T, Box<rhai::EvalAltResult>> {
+        work: impl FnOnce() -> std::result::Result<T, E>,
+    ) -> std::result::Result<T, E> {
         let id = self.0.steps.fetch_add(1, Ordering::Relaxed);
         let parent = {
             let mut run = lock(&self.0.run);
@@ -623,6 +641,44 @@ impl Context {
     /// Ids of the instances launched in this run.
     pub fn launched(&self) -> Vec<String> {
         lock(&self.0.run).launched.clone()
+    }
+
+    /// Notes what a call is about to make, and what would take it back.
+    pub fn note_started(&self, id: IntentId, made: Made) {
+        lock(&self.0.run).made.push((id, made));
+    }
+
+    /// Notes what a call has made, if its answer says so.
+    pub fn note_made(&self, id: IntentId, ids: Vec<String>) {
+        let mut run = lock(&self.0.run);
+        if let Some((_, made)) = run.made.iter_mut().rev().find(|(known, _)| *known == id) {
+            made.ids = ids;
+        }
+    }
+
+    /// Notes that a call has made nothing, or that what a token made is gone again.
+    pub fn note_unmade(&self, gone: impl Fn(IntentId, &Made) -> bool) {
+        lock(&self.0.run).made.retain(|(id, made)| !gone(*id, made));
+    }
+
+    /// What this run has made, or may have made, in its order.
+    pub fn made(&self) -> Vec<Made> {
+        lock(&self.0.run).made.iter().map(|(_, made)| made.clone()).collect()
+    }
+
+    /// Says what becomes of what the run has made if it fails; the command line wins.
+    pub fn set_on_failure(&self, policy: OnFailure) {
+        lock(&self.0.run).on_failure = Some(policy);
+    }
+
+    /// What becomes of what the run has made now that it has failed: as the command line has it,
+    /// otherwise the recipe, otherwise the configuration. Otherwise whoever sits there is asked.
+    pub fn on_failure(&self) -> OnFailure {
+        let said = self.0.place.on_failure.or_else(|| lock(&self.0.run).on_failure);
+        // The run may have failed for a broken configuration, which has been told then.
+        let configured = || self.config().ok()?.fleet.on_failure.as_deref()?.parse().ok();
+        let usual = || if self.0.ui.has_listener() { OnFailure::Ask } else { OnFailure::Keep };
+        said.or_else(configured).unwrap_or_else(usual)
     }
 
     /// Puts everything in order at the end of a run: sessions closed, state compacted, lock freed.

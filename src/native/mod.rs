@@ -11,6 +11,7 @@ mod fs;
 mod interruption;
 mod market;
 mod network;
+mod on_failure;
 mod options;
 mod past;
 mod planning;
@@ -18,6 +19,7 @@ mod prelude;
 mod recipe;
 mod record;
 mod removal;
+mod rollback;
 mod runtime;
 mod sandbox;
 mod shell;
@@ -33,8 +35,10 @@ mod unknown;
 use rhai::{Engine, Module, Shared, exported_module};
 
 pub(crate) use context::{Context, Place};
+pub use on_failure::OnFailure;
 pub(crate) use planning::Planning;
 pub(crate) use recipe::error_of;
+pub(crate) use rollback::{Remains, RolledBack, roll_back};
 pub(crate) use shell::open as open_shell;
 pub(crate) use thrown::to_json;
 pub(crate) use unknown::watch as watch_unknowns;
@@ -66,6 +70,7 @@ fn aws_namespace() -> Module {
 /// Registers the namespaces and the functions that need none.
 pub(crate) fn register(engine: &mut Engine) {
     engine.register_global_module(exported_module!(prelude::prelude).into());
+    engine.register_global_module(exported_module!(on_failure::policy).into());
     for (name, module) in namespaces() {
         engine.register_static_module(name, module);
     }

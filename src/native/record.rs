@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde_json::Value;
 
 use super::context::Context;
+use super::rollback::Made;
 use super::target;
 use crate::cloud::{self, Instance as CloudInstance};
 use crate::error::{Error, Result};
@@ -21,6 +22,8 @@ pub(crate) struct Journal {
     user: Option<String>,
     /// The parts of networks that are being made: where, and in which VPC.
     parts: Mutex<HashMap<cloud::IntentId, Part>>,
+    /// The calls that remove something, with the token of what made it where they name one.
+    removals: Mutex<HashMap<cloud::IntentId, String>>,
 }
 
 /// US dollars an hour by type, zone and market.
@@ -46,6 +49,7 @@ impl Journal {
             prices: Prices::new(),
             user: None,
             parts: Mutex::default(),
+            removals: Mutex::default(),
         })
     }
 
@@ -58,6 +62,10 @@ impl Journal {
 
     fn parts(&self) -> MutexGuard<'_, HashMap<cloud::IntentId, Part>> {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn removals(&self) -> MutexGuard<'_, HashMap<cloud::IntentId, String>> {
+        self.removals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn known(&self, instance: &CloudInstance) -> Result<Instance> {
@@ -110,14 +118,30 @@ impl cloud::Record for Journal {
             vpc: intent.parameters.get("vpc").and_then(Value::as_str).map(str::to_owned),
             is_vpc: intent.action == "CreateVpc",
         });
+        let made = intent.undo.as_ref().map(|undo| Made {
+            action: intent.action.clone(),
+            region: intent.region.clone(),
+            undo: undo.clone(),
+            ids: Vec::new(),
+        });
+        let undo = intent.undo.map(serde_json::to_value).transpose().map_err(|error| {
+            Error::internal("the undo of an intent could not be written down").with_source(error)
+        })?;
+        let removes = intent.action.starts_with("Delete").then(|| intent.token.clone());
         let id = self.writer.started(state::Intent {
             action: intent.action,
             region: intent.region,
             token: intent.token,
             deployment: intent.deployment,
             parameters: intent.parameters,
-            undo: intent.undo,
+            undo,
         })?;
+        if let Some(made) = made {
+            self.context.note_started(id.number(), made);
+        }
+        if let Some(token) = removes {
+            self.removals().insert(id.number(), token);
+        }
         if let Some(part) = part {
             self.parts().insert(id.number(), part);
         }
@@ -136,8 +160,20 @@ impl cloud::Record for Journal {
             }
             _ => Vec::new(),
         };
+        let ids = match result.get("id").and_then(Value::as_str) {
+            Some(made) => vec![made.to_owned()],
+            None => launched.iter().map(|instance| instance.id.clone()).collect(),
+        };
+        // An order that brought nothing leaves nothing to take back.
+        let brought_nothing = ids.is_empty() && result.get("instances").is_some();
         let outcome = Outcome { result, instances, networks, ..Outcome::default() };
         self.writer.succeeded_with(IntentId::from_number(id), outcome)?;
+        self.context.note_made(id, ids);
+        let removed = self.removals().remove(&id);
+        self.context.note_unmade(|known, made| {
+            (brought_nothing && known == id)
+                || removed.as_ref().is_some_and(|token| made.undo.token == *token)
+        });
         for (instance, value) in launched.iter().zip(shown) {
             self.context.note_launched(&instance.id);
             if let Some(map) = value.try_cast::<rhai::Map>() {
@@ -149,7 +185,10 @@ impl cloud::Record for Journal {
 
     fn failed(&self, id: cloud::IntentId, error: &Error) -> Result<()> {
         self.parts().remove(&id);
+        self.removals().remove(&id);
         let code = error.code().map(|code| format!("{code}: ")).unwrap_or_default();
-        self.writer.failed(IntentId::from_number(id), &format!("{code}{}", error.message()))
+        self.writer.failed(IntentId::from_number(id), &format!("{code}{}", error.message()))?;
+        self.context.note_unmade(|known, _| known == id);
+        Ok(())
     }
 }

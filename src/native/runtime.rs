@@ -44,7 +44,8 @@ impl Runtime {
         self.interrupts.load(Ordering::Relaxed) > 0
     }
 
-    fn is_abandoned(&self) -> bool {
+    /// Whether there was a second interrupt: what is under way is not waited for.
+    pub fn is_abandoned(&self) -> bool {
         self.interrupts.load(Ordering::Relaxed) > 1
     }
 

@@ -7,8 +7,8 @@ use crate::native::target::{Assumed, CONCURRENCY, Doing, Host, Spread, each, row
 use crate::native::thrown::{Answer, answer};
 use crate::native::unknown::ASSUMED;
 use crate::ssh::{
-    Command, Forwarding, Output, Settings, Source, Ssh, Stream, Transfer, Upload, Verify, fold,
-    hosts_in_short, quote, stage,
+    Command, Forwarding, Output, Source, Ssh, Stream, Transfer, Upload, Verify, fold, hosts_in_short, quote,
+    stage,
 };
 use crate::ui::{self, Event, Unit};
 use rhai::Map;
@@ -465,10 +465,7 @@ pub mod ssh {
     pub fn forget(call: NativeCallContext, id: &str) -> Answer {
         answer(&call, |spot| {
             spot.may_keep("ssh::forget")?;
-            // Needs neither a key nor a valid configuration: destroying must work without both.
-            let settings =
-                Settings { known_hosts: spot.private_folder()?.join("known_hosts"), ..Settings::default() };
-            let (ssh, id) = (Ssh::new(settings, spot.runtime().cancellation())?, id.to_owned());
+            let (ssh, id) = (spot.host_keys()?, id.to_owned());
             spot.runtime().wait(async move { ssh.forget(&id).await })
         })
     }

@@ -4,10 +4,10 @@ use rhai::plugin::*;
 use rhai::{Array, Dynamic, Map};
 use serde_json::{Value, json};
 
-use super::Context;
 use super::record::{from_cloud, with_parts};
 use super::sys::seconds_since;
 use super::thrown::{Answer, answer, to_json, to_value};
+use super::{Context, rollback};
 use crate::cloud::ResourceKind;
 use crate::error::{Error, Result};
 use crate::state::{Instance, Outcome};
@@ -220,8 +220,8 @@ pub mod state {
     }
 
     /// Finds out what became of calls whose answer an earlier run never saw, and takes into state
-    /// the instances that they made. Returns one object for each: `action`, `region`, `since`,
-    /// `found` (ids), `error`.
+    /// the instances that they made; a rollback that was not completed is gone on with. Returns one
+    /// object for each: `action`, `region`, `since`, `found` (ids; of a rollback, what is gone), `error`.
     ///
     /// ```rhai
     /// for past in state::settle() { print(past.action); }
@@ -241,14 +241,19 @@ fn settle_all(spot: &Context) -> Result<Vec<Value>> {
     let writer = spot.writer()?;
     let cloud = spot.cloud()?;
     let mut settled = Vec::new();
-    for open in writer.open_intents().into_iter().filter(|open| open.earlier) {
+    let (rollbacks, calls): (Vec<_>, Vec<_>) = writer
+        .open_intents()
+        .into_iter()
+        .filter(|open| open.earlier)
+        .partition(|open| open.intent.action == rollback::ACTION);
+    for open in calls {
         let intent = crate::cloud::Intent {
             action: open.intent.action.clone(),
             region: open.intent.region.clone(),
             token: open.intent.token.clone(),
             deployment: open.intent.deployment.clone(),
             parameters: open.intent.parameters.clone(),
-            undo: open.intent.undo.clone(),
+            undo: open.intent.undo.clone().and_then(|undo| serde_json::from_value(undo).ok()),
         };
         let cloud = std::sync::Arc::clone(&cloud);
         let launches = matches!(open.intent.action.as_str(), "RunInstances" | "CreateFleet");
@@ -296,6 +301,19 @@ fn settle_all(spot: &Context) -> Result<Vec<Value>> {
             "region": open.intent.region,
             "since": open.since,
             "found": found,
+            "error": error.as_ref().map(Error::message),
+        }));
+    }
+    // Last: what a rollback takes back may only just have become known.
+    for open in rollbacks {
+        let done = rollback::resume(spot, &writer, &open);
+        let error =
+            done.as_ref().map_or_else(|error| Some(error.clone()), |done| done.failed.first().cloned());
+        settled.push(json!({
+            "action": open.intent.action,
+            "region": "all regions",
+            "since": open.since,
+            "found": done.map(|done| done.removed).unwrap_or_default(),
             "error": error.as_ref().map(Error::message),
         }));
     }

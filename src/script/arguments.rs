@@ -11,7 +11,7 @@ use rhai::{Dynamic, Map};
 use crate::error::{Error, Result, nearest};
 
 /// Flags of every command, by their long names: the command line takes them before a recipe sees them.
-pub const RESERVED: [&str; 23] = [
+pub const RESERVED: [&str; 24] = [
     "allow",
     "answer",
     "color",
@@ -23,6 +23,7 @@ pub const RESERVED: [&str; 23] = [
     "help",
     "json",
     "lock-timeout",
+    "on-failure",
     "profile",
     "project",
     "quiet",

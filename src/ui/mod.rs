@@ -99,6 +99,11 @@ pub trait Ui: Send + Sync {
     /// answers in advance; [`crate::error::Kind::Interrupted`] for Ctrl-C and a closed input.
     fn ask(&self, question: &Question) -> Result<Answer>;
 
+    /// Whether there is somebody who would be asked, and who has not answered everything in advance.
+    fn has_listener(&self) -> bool {
+        false
+    }
+
     /// Takes the live region from the screen until [`Ui::resume`], while something else uses the
     /// terminal. Calls may be nested.
     fn suspend(&self) {}

@@ -179,6 +179,10 @@ impl Ui for Plain {
         question::ask(question, &mut Tty, &style)
     }
 
+    fn has_listener(&self) -> bool {
+        self.interactive && !self.options.yes
+    }
+
     fn broken(&self) -> bool {
         self.state().outputs.stdout.broken()
     }

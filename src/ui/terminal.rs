@@ -119,6 +119,10 @@ impl Ui for Terminal {
         question::ask(question, &mut Tty, &style)
     }
 
+    fn has_listener(&self) -> bool {
+        self.core.interactive && !self.core.options.yes
+    }
+
     fn suspend(&self) {
         self.core.display().suspend(Instant::now());
     }

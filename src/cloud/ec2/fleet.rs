@@ -23,8 +23,7 @@ impl Ec2 {
     /// Asks all pools of an order at once.
     pub(super) async fn create_fleet(&self, order: &FleetOrder<'_>, record: &dyn Record) -> Brought {
         let region = order.blueprint.request.region.as_str();
-        let intent =
-            order.blueprint.intent("CreateFleet", &order.token, order.parameters(), "TerminateInstances");
+        let intent = order.blueprint.intent("CreateFleet", &order.token, order.parameters());
         let send = || async {
             let send = |client: aws_sdk_ec2::Client| order.fill(client.create_fleet()).send();
             let answer = self.attempt_on(region, "CreateFleet", order.count, &send).await?;

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Ec2;
 use super::mutation::{Lost, close, settling, token_filters};
+use super::owned::undo_of;
 use crate::cloud::codes::{self, Class};
 use crate::cloud::{
     Image, Instance, Intent, Launch, LaunchRequest, Market, Owner, Pool, Record, Refusal, Strategy, Tags,
@@ -320,14 +321,14 @@ impl<'a> Blueprint<'a> {
         })
     }
 
-    pub(super) fn intent(&self, action: &str, token: &str, parameters: Value, undo: &str) -> Intent {
+    pub(super) fn intent(&self, action: &str, token: &str, parameters: Value) -> Intent {
         Intent {
             action: action.to_owned(),
             region: self.request.region.clone(),
             token: token.to_owned(),
             deployment: self.request.deployment.clone(),
             parameters,
-            undo: Some(json!({ "action": undo, "token": token })),
+            undo: undo_of(action, token),
         }
     }
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::{self, Filter};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Ec2;
 use super::mutation::fresh_token;
-use super::owned::made_by;
+use super::owned::undo_of;
 use super::survey::{Existing, Survey};
 use crate::cloud::{Intent, Network, NetworkRequest, Owner, Record, Subnet, Tags, tags};
 use crate::error::Result;
@@ -85,14 +85,14 @@ pub(super) fn part_tags(request: &NetworkRequest, name: &str, token: &str) -> Ta
 
 /// The intent of a request that makes or changes a part of the project's network.
 pub(super) fn part_intent(request: &NetworkRequest, action: &str, parameters: Value) -> Intent {
-    let undo = made_by(action).map(|_| json!({ "action": "delete_network", "project": request.project }));
+    let token = fresh_token();
     Intent {
         action: action.to_owned(),
         region: request.region.clone(),
-        token: fresh_token(),
         deployment: request.deployment.clone(),
         parameters,
-        undo,
+        undo: undo_of(action, &token),
+        token,
     }
 }
 

@@ -8,7 +8,7 @@ use super::Ec2;
 use super::convert::{filter, owner_filters};
 use super::listing::{living, owned_instance};
 use super::mutation::token_filters;
-use crate::cloud::{Intent, Market, Owned, Owner, ResourceKind, Settled};
+use crate::cloud::{Intent, Market, Owned, Owner, ResourceKind, Settled, Undo};
 use crate::error::{Error, Result};
 
 impl Ec2 {
@@ -70,6 +70,11 @@ pub(super) fn made_by(action: &str) -> Option<ResourceKind> {
         "CreateVpc" => ResourceKind::Vpc,
         _ => return None,
     })
+}
+
+/// What takes an action with a token back, if it makes something.
+pub(super) fn undo_of(action: &str, token: &str) -> Option<Undo> {
+    made_by(action).map(|remove| Undo { remove, token: token.to_owned() })
 }
 
 #[cfg(test)]

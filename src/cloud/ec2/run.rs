@@ -22,8 +22,7 @@ impl Ec2 {
     /// Asks one pool for instances.
     pub(super) async fn run_instances(&self, order: &RunOrder<'_>, record: &dyn Record) -> Brought {
         let region = order.blueprint.request.region.as_str();
-        let intent =
-            order.blueprint.intent("RunInstances", &order.token, order.parameters(), "TerminateInstances");
+        let intent = order.blueprint.intent("RunInstances", &order.token, order.parameters());
         let send = || async {
             let send = |client| order.send(client);
             let answer = self.attempt_on(region, "RunInstances", order.count, &send).await?;

@@ -30,7 +30,7 @@ impl Ec2 {
     ) -> Result<String> {
         let parameters = merged(json!({ "image": blueprint.request.image.id }), blueprint.parameters());
         let token = blueprint.token(0, &parameters);
-        let intent = blueprint.intent("CreateLaunchTemplate", &token, parameters, "DeleteLaunchTemplate");
+        let intent = blueprint.intent("CreateLaunchTemplate", &token, parameters);
         let tags = blueprint.tags(&token);
         let specification = tag_specification(ResourceType::LaunchTemplate, &tags);
         let data = data(blueprint);
@@ -53,8 +53,7 @@ impl Ec2 {
         name: &str,
         record: &dyn Record,
     ) -> Result<bool> {
-        let mut intent = blueprint.intent("DeleteLaunchTemplate", name, json!({ "name": name }), "");
-        intent.undo = None;
+        let intent = blueprint.intent("DeleteLaunchTemplate", name, json!({ "name": name }));
         self.alter(record, intent, &[GONE], |client| {
             client.delete_launch_template().launch_template_name(name).send()
         })

@@ -18,6 +18,7 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
             "on_demand_base",
             "spot_percent",
             "on_demand_fallback",
+            "on_failure",
             "strategy",
             "spread",
             "disk_gb",
