@@ -91,7 +91,7 @@ fn shells(spot: &Spot) {
     // A terminal of util-linux's script(1): what is typed goes to the host, and the terminal is as it
     // was afterwards.
     let line = format!(
-        "stty cols 91 rows 31; before=$(stty -g); {} --sandbox ssh 1; echo \"code $?\"; \
+        "stty cols 91 rows 31; before=$(stty -g); timeout --foreground 60 {} --sandbox ssh 1; echo \"code $?\"; \
          [ \"$before\" = \"$(stty -g)\" ] && echo restored",
         env!("CARGO_BIN_EXE_spot")
     );

@@ -74,7 +74,7 @@ case $kind in
         mkfifo "$record.ready" "$record.input" || exit 254
         # Who passes it on is nobody's child: script(1) takes the end of any child for the terminal's.
         exec 5<&0
-        ({ exec 4>"$record.input"; read -r _ <"$record.ready"; exec cat <&5 >&4 5<&-; } &)
+        ({ exec 4>"$record.input"; read -r _ <"$record.ready"; exec cat <&5 >&4 5<&-; } 2>/dev/null &)
         echo=
         case $(script --help 2>/dev/null) in *--echo*) echo="-E always" ;; esac
         exec script -q -e -f $echo -c "exec /bin/sh /run/sandbox/terminal.sh" /dev/null <>"$record.input" 5<&-
