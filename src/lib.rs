@@ -38,6 +38,7 @@
 //! | [`sandbox`] | a cloud on loopback: EC2's wire protocol and isolated hosts |
 //! | [`chaos`] | recipes in worlds in which everything goes wrong, and what must hold then |
 //! | [`cli`] | the command line |
+//! | `lifetime` | how long something is to live, as people write it |
 //! | [`error`], [`retry`] | the one error type, the one retry policy |
 //! | [`control`] | asks something of a running sandbox |
 
@@ -48,6 +49,7 @@ pub mod config;
 pub mod control;
 pub mod error;
 mod host;
+mod lifetime;
 mod native;
 pub mod retry;
 pub mod sandbox;

@@ -12,6 +12,7 @@ mod differential;
 mod documentation;
 mod embedding;
 mod errors;
+mod expiry;
 mod failure;
 mod faults;
 mod interruption;

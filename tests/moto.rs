@@ -134,6 +134,34 @@ fn the_recipes_work_against_moto_and_openssh() {
     let nothing = spot.run(&["nuke", "--yes"]).expect(0);
     assert!(nothing.stderr.contains("has nothing that spot made"), "{}", nothing.all());
 
+    // What has expired goes, found by its tag alone; what has not stays. Moto is not a sandbox whose clock
+    // could be set: the end is moved into the past instead.
+    spot.run(&["create", "--count", "3", "--ttl", "6h", "--regions", "us-west-2,eu-central-1"]).expect(0);
+    let listed = spot.run(&["list"]).expect(0);
+    assert!(listed.stdout.contains("5 h 5"), "{}", listed.all());
+    let three = spot.instances(".");
+    let early = spot.run(&["reap", "--yes"]).expect(0);
+    assert!(early.stderr.contains("nothing of this project has expired in 2 regions"), "{}", early.all());
+    spot.write(
+        "recipes/age.rhai",
+        "let old = state::instances()[0];\nlet own = aws::owned(#{ region: old.region }).owned;\n\
+         aws::tag(own.filter(|it| it.deployment == () || it.id == old.id), #{ \"spot:expires\": \"2020-01-01T00:00:00Z\" });",
+    );
+    spot.run(&["age"]).expect(0);
+    let plan = spot.run(&["reap", "--dry-run"]).expect(0);
+    assert!(plan.stdout.contains("TerminateInstances"), "{}", plan.all());
+    std::fs::rename(spot.folder().join("instances.json"), spot.folder().join("kept.json")).unwrap();
+    std::fs::rename(spot.folder().join(".spot"), spot.folder().join("kept")).unwrap();
+    let reaped = spot.run(&["reap", "--yes", "--all-regions"]).expect(0);
+    assert!(reaped.stdout.contains("Expired, made by"), "{}", reaped.all());
+    std::fs::remove_dir_all(spot.folder().join(".spot")).unwrap();
+    std::fs::rename(spot.folder().join("kept.json"), spot.folder().join("instances.json")).unwrap();
+    std::fs::rename(spot.folder().join("kept"), spot.folder().join(".spot")).unwrap();
+    let listed = spot.run(&["list"]).expect(0);
+    assert!(listed.stdout.contains("3 instances, 2 running"), "{}{}", listed.all(), reaped.all());
+    spot.run(&["extend", "--never", three[1]["id"].as_str().unwrap()]).expect(0);
+    spot.run(&["destroy", "--yes"]).expect(0);
+
     // Nuke finds what a lost state cannot.
     spot.run(&["create", "--count", "2"]).expect(0);
     std::fs::remove_dir_all(spot.folder().join(".spot")).unwrap();

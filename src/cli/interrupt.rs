@@ -67,6 +67,9 @@ impl Watcher {
     /// One signal; `ends` when it asks for the end of the process and not only of what runs.
     fn handle(&self, ends: bool) {
         let asked_before = self.activity.leaving.fetch_or(ends, Ordering::SeqCst);
+        if ends {
+            self.interrupter.leave();
+        }
         if self.activity.idle.load(Ordering::SeqCst) {
             return self.wake_prompt(ends, asked_before);
         }

@@ -140,6 +140,8 @@ pub struct Instance {
     pub creator: Option<String>,
     /// Its `spot:token` tag.
     pub token: Option<String>,
+    /// Its `spot:expires` tag: when it may be removed.
+    pub expires: Option<String>,
     /// All its tags.
     pub tags: Tags,
 }

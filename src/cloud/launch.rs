@@ -209,6 +209,10 @@ pub struct LaunchRequest {
     pub creator: String,
     /// What the tag `Name` says.
     pub name: String,
+    /// Whether an instance that shuts itself down is terminated; otherwise an on-demand instance stops.
+    pub ends_at_shutdown: bool,
+    /// When the instances may be removed, for the tag: RFC 3339 in UTC.
+    pub expires: Option<String>,
 }
 
 impl LaunchRequest {

@@ -8,6 +8,8 @@
 //! | [`metadata`] | what an instance's metadata say of its end |
 //! | `record.rs` | [`Record`], the journal as the cloud sees it |
 //! | `tags.rs` | the tags that are written and searched, [`tags::Owner`] |
+//! | [`expiry`] | what the tag of an end says, and what may go now |
+//! | `shutdown.rs` | user data by which an instance ends itself |
 //! | `plan.rs` | calls that change something, made, refused or planned; placeholders |
 //! | `codes.rs` | what each error code means, and what to do about it |
 //! | `endpoint.rs` | which cloud, as whom, how patiently |
@@ -24,6 +26,7 @@ mod cidr;
 pub mod codes;
 pub mod ec2;
 mod endpoint;
+pub mod expiry;
 mod image;
 mod image_cache;
 mod instance;
@@ -38,6 +41,7 @@ mod quota;
 mod record;
 mod refusals;
 mod resource;
+mod shutdown;
 pub mod survey;
 pub mod tags;
 
@@ -62,6 +66,7 @@ pub use quota::{Family, Quota};
 pub use record::{Intent, IntentId, Record, Settled, Undo, Unrecorded};
 pub use refusals::{Refusals, Remembered};
 pub use resource::{Fate, Owned, Removal, Removed, ResourceKind};
+pub use shutdown::arm as arm_shutdown;
 pub use tags::{Owner, Tags};
 
 use crate::error::Result;

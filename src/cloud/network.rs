@@ -31,6 +31,8 @@ pub struct NetworkRequest {
     pub ports: Vec<Ports>,
     /// The address ranges from which the ports can be reached. Empty: nobody can.
     pub sources: Vec<String>,
+    /// When what is made now may be removed, for the tag: RFC 3339 in UTC.
+    pub expires: Option<String>,
 }
 
 /// How an existing resource is named: `vpc-0abc…`, or `tag:KEY=VALUE`.

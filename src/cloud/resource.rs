@@ -122,6 +122,9 @@ pub struct Owned {
     /// When it was made (RFC 3339), where EC2 says so.
     #[serde(default)]
     pub created: Option<String>,
+    /// What its tag `spot:expires` says.
+    #[serde(default)]
+    pub expires: Option<String>,
     /// The type of an instance.
     #[serde(rename = "type", default)]
     pub instance_type: Option<String>,
@@ -157,6 +160,7 @@ impl Owned {
             project: None,
             deployment: None,
             created: None,
+            expires: None,
             instance_type: None,
             zone: None,
             market: None,

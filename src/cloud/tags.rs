@@ -15,6 +15,8 @@ pub const DEPLOYMENT: &str = "spot:deployment";
 pub const TOKEN: &str = "spot:token";
 /// Who asked for the resource: the user, as the caller of spot names them.
 pub const CREATED_BY: &str = "spot:created-by";
+/// When the resource may be removed by `spot reap`: RFC 3339 in UTC, or `never`.
+pub const EXPIRES: &str = "spot:expires";
 /// Keeps an instance from `nuke` and `delete_network`; any value but `false` does.
 pub const PROTECT: &str = "spot:protect";
 /// The name that the EC2 console shows.

@@ -197,6 +197,7 @@ fn fleet(aws: &Table<'_>, user: String, regions: Vec<(String, RegionFleet)>) -> 
         disk_kms_key: None,
         instance_profile: None,
         placement_group: None,
+        ttl: None,
         on_failure: None,
         disk_gb: aws.whole::<u32>("instance_storage_gb", 8..=65536).map_or(50, |disk| disk.value),
         user,

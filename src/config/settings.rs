@@ -83,6 +83,8 @@ pub struct Fleet {
     pub instance_profile: Option<String>,
     /// The placement group, by name.
     pub placement_group: Option<String>,
+    /// How long instances live: `6h`, `1d12h`; `None`: until they are destroyed.
+    pub ttl: Option<String>,
     /// What becomes of what a failed run made: one of [`ON_FAILURE`]; `None` when it was not said.
     pub on_failure: Option<String>,
     /// The user to log in as.

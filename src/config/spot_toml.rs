@@ -91,6 +91,7 @@ fn fleet(table: Table<'_>) -> Fleet {
         disk_kms_key: named("disk_kms_key"),
         instance_profile: named("instance_profile"),
         placement_group: named("placement_group"),
+        ttl: table.text("ttl").and_then(|said| fleet_checks::ttl(report, said)),
         on_failure: table
             .text("on_failure")
             .and_then(|said| fleet_checks::word(report, "on_failure", said, &ON_FAILURE)),

@@ -23,6 +23,7 @@ types = ["t3.medium", "t3a.medium"]    # any of these will do
 # market = "spot"                      # or "on-demand"
 # max_price = 0.05                     # USD per instance and hour; default: the on-demand price
 # max_hourly = 0.50                    # USD per hour for all of them; more is not launched
+# ttl = "6h"                           # instances shut themselves down after so long; default: never
 # on_failure = "keep"                  # or "rollback": what a failed run made is removed again; "ask"
 # on_demand_fallback = false           # true: on-demand for what no spot pool gives
 # disk_gb = 50

@@ -77,6 +77,12 @@ impl Interrupter {
     pub fn interrupt(&self) -> u32 {
         self.context.runtime().interrupt()
     }
+
+    /// Says that the program is to end soon, as a SIGTERM asks it to: what a run made is not asked about at
+    /// its end any more, but kept, unless it is to be rolled back anyway.
+    pub fn leave(&self) {
+        self.context.stop_asking();
+    }
 }
 
 impl Host {

@@ -1,12 +1,14 @@
 //! Instances and networks in the cloud.
 
 use crate::cloud::allocation::Refused;
+use crate::cloud::expiry::written;
 use crate::cloud::{
     Architecture, Cloud, Disk, Image, ImageQuery, Instance, InstanceFilter, LaunchRequest, Market, Offering,
-    Outcome, Owner, Pool, Price, Refusal, Strategy, Subnet, Until,
+    Outcome, Owner, Pool, Price, Refusal, Strategy, Subnet, Until, arm_shutdown,
 };
 use crate::error::{Error, Kind, Result, nearest};
 use crate::native::Context;
+use crate::native::expiry::end_option;
 use crate::native::market::remember_refusals;
 use crate::native::options::Options;
 use crate::native::record::{Journal, Prices};
@@ -166,7 +168,9 @@ pub mod aws {
     /// `on_demand_base` and `spot_percent` (a mix), `on_demand_fallback` (on-demand for what spot does not
     /// give), `disk_gb` or `disk` (`size_gb`, `iops`, `throughput`, `encrypted`, `kms_key`),
     /// `instance_profile`, `placement_group`, `key_name`, `public_ip`, `ipv6`, `user_data`, `user` (who
-    /// logs in), `tags`, `deployment`, `creator`, `name`.
+    /// logs in), `tags`, `deployment`, `creator`, `name`, `expires` (when `spot reap` may remove them, as
+    /// `aws::expiry` gives it), `shut_down` (true: with `expires`, their user data also arm a timer that shuts
+    /// them down then, and EC2 terminates them).
     ///
     /// ```rhai
     /// let network = aws::ensure_network(#{ region: "us-west-2" });
@@ -184,7 +188,7 @@ pub mod aws {
         }
         answer(&call, |spot| {
             let project = project(spot)?;
-            let config = spot.config()?;
+            let (config, now) = (spot.config()?, spot.now()?);
             each_region(spot, "aws::launch", options, |options| {
                 let region: String = options.required("region")?;
                 let pools: Vec<PricedPool> = options.required("pools")?;
@@ -199,6 +203,14 @@ pub mod aws {
                     prices.extend(price.map(|price| (of(asked), price)));
                 }
                 let journal = Journal::new(spot)?.for_launch(prices.clone(), user.clone());
+                let end = end_option(options, "aws::launch", now)?;
+                let shut_down = options.or("shut_down", true)?;
+                let timer = end.filter(|_| shut_down);
+                let user_data = options.optional::<String>("user_data")?.map(String::into_bytes);
+                let user_data = match timer {
+                    Some(end) => Some(arm_shutdown(user_data.as_deref(), end)?),
+                    None => user_data,
+                };
                 let request = LaunchRequest {
                     region: region.clone(),
                     count: options.required("count")?,
@@ -217,13 +229,15 @@ pub mod aws {
                     ipv6: options.or("ipv6", false)?,
                     security_group_id: group.security_group_id,
                     public_ip: options.or("public_ip", true)?,
-                    user_data: options.optional::<String>("user_data")?.map(String::into_bytes),
+                    user_data,
                     key_name: options.optional("key_name")?,
                     tags: options.or("tags", BTreeMap::new())?,
                     project: project.clone(),
                     deployment: options.or("deployment", String::new())?,
                     creator: options.or("creator", String::new())?,
                     name: options.or("name", format!("spot-{region}"))?,
+                    expires: end.map(written),
+                    ends_at_shutdown: timer.is_some(),
                 };
                 let (cloud, spot) = (spot.cloud()?, spot.clone());
                 Ok(async move {

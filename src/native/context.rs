@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Component, Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
@@ -96,6 +96,8 @@ struct Inner {
     ssh: Mutex<Option<Ssh>>,
     run: Mutex<Run>,
     steps: AtomicU64,
+    /// Whether the process is to end: nobody is asked anything that can be left as it is.
+    leaving: AtomicBool,
     /// Text of every script that was compiled, by origin: errors show the line they are about.
     sources: Mutex<HashMap<String, Arc<str>>>,
 }
@@ -128,6 +130,7 @@ impl Context {
             ssh: Mutex::default(),
             run: Mutex::default(),
             steps: AtomicU64::new(1),
+            leaving: AtomicBool::new(false),
             sources: Mutex::default(),
         }))
     }
@@ -244,6 +247,14 @@ impl Context {
             settings.dependency_timeout = Duration::ZERO;
         }
         settings.scaled(self.0.place.time_scale)
+    }
+
+    /// The time where the cloud is: a sandbox has a clock of its own.
+    pub fn now(&self) -> Result<jiff::Timestamp> {
+        let Some(control) = self.sandbox() else { return Ok(jiff::Timestamp::now()) };
+        let told = control.get("/_sandbox/clock")?;
+        let now = told.get("now").and_then(serde_json::Value::as_str).and_then(|now| now.parse().ok());
+        now.ok_or_else(|| Error::internal("the sandbox does not say what time it is there"))
     }
 
     /// A pause or a time limit as long as it is to be in this run.
@@ -678,7 +689,15 @@ impl Context {
         // The run may have failed for a broken configuration, which has been told then.
         let configured = || self.config().ok()?.fleet.on_failure.as_deref()?.parse().ok();
         let usual = || if self.0.ui.has_listener() { OnFailure::Ask } else { OnFailure::Keep };
-        said.or_else(configured).unwrap_or_else(usual)
+        match said.or_else(configured).unwrap_or_else(usual) {
+            OnFailure::Ask if self.0.leaving.load(Ordering::SeqCst) => OnFailure::Keep,
+            policy => policy,
+        }
+    }
+
+    /// Says that the process is to end.
+    pub fn stop_asking(&self) {
+        self.0.leaving.store(true, Ordering::SeqCst);
     }
 
     /// Puts everything in order at the end of a run: sessions closed, state compacted, lock freed.

@@ -7,6 +7,7 @@
 mod aws;
 mod config;
 mod context;
+mod expiry;
 mod fs;
 mod interruption;
 mod market;
@@ -63,6 +64,7 @@ fn aws_namespace() -> Module {
     namespace.combine(exported_module!(market::market));
     namespace.combine(exported_module!(network::network));
     namespace.combine(exported_module!(removal::removal));
+    namespace.combine(exported_module!(expiry::expiry));
     namespace.combine(exported_module!(interruption::interruption));
     namespace
 }

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use rhai::plugin::*;
 use serde::Deserialize;
 
+use crate::cloud::expiry::written;
 use crate::cloud::{Network, NetworkRequest, Ports, Selector};
 use crate::error::{Error, Result};
 use crate::native::aws::{each_region, project};
+use crate::native::expiry::end_option;
 use crate::native::options::Options;
 use crate::native::record::{Journal, UNATTACHED, with_parts};
 use crate::native::thrown::{Answer, answer};
@@ -30,9 +33,9 @@ pub mod network {
     #[rhai_fn(return_raw)]
     pub fn find_network(call: NativeCallContext, options: Dynamic) -> Answer {
         answer(&call, |spot| {
-            let project = project(spot)?;
+            let (project, now) = (project(spot)?, spot.now()?);
             each_region(spot, "aws::find_network", options, |options| {
-                let request = request(options, &project)?;
+                let request = request(options, &project, now)?;
                 let cloud = spot.cloud()?;
                 Ok(async move { cloud.find_network(&with_address(cloud.as_ref(), request).await?).await })
             })
@@ -46,8 +49,9 @@ pub mod network {
     /// group of the project); `vpc_id` (an existing VPC in place of the default one, an id or
     /// "tag:KEY=VALUE"); `subnets` (those to use, ids or tags); `ipv6` (ranges for a dedicated VPC);
     /// `ports` (TCP ports to open besides 22: numbers, or ranges such as `#{ from: 9000, to: 9100 }`);
-    /// `ssh_from` (address ranges, or "auto" for the address of this machine). What is made is in
-    /// state at once.
+    /// `ssh_from` (address ranges, or "auto" for the address of this machine); `expires` (when
+    /// `spot reap` may remove what is made now, unless an instance needs it). What is made is in state at
+    /// once.
     ///
     /// ```rhai
     /// print(aws::ensure_network(#{ region: "us-west-2" }).subnets.len());
@@ -56,9 +60,9 @@ pub mod network {
     pub fn ensure_network(call: NativeCallContext, options: Dynamic) -> Answer {
         answer(&call, |spot| {
             let journal = Arc::new(Journal::new(spot)?);
-            let project = project(spot)?;
+            let (project, now) = (project(spot)?, spot.now()?);
             each_region(spot, "aws::ensure_network", options, |options| {
-                let request = request(options, &project)?;
+                let request = request(options, &project, now)?;
                 let (cloud, journal, writer) = (spot.cloud()?, Arc::clone(&journal), spot.writer()?);
                 Ok(async move {
                     let request = with_address(cloud.as_ref(), request).await?;
@@ -73,7 +77,7 @@ pub mod network {
     }
 }
 
-fn request(options: &mut Options, project: &str) -> Result<NetworkRequest> {
+fn request(options: &mut Options, project: &str, now: Timestamp) -> Result<NetworkRequest> {
     let vpc: Option<String> = options.optional("vpc_id")?;
     let subnets: Vec<String> = options.or("subnets", Vec::new())?;
     let request = NetworkRequest {
@@ -87,6 +91,7 @@ fn request(options: &mut Options, project: &str) -> Result<NetworkRequest> {
         ipv6: options.or("ipv6", false)?,
         ports: ports(options.or("ports", Vec::new())?)?,
         sources: options.or("ssh_from", vec!["auto".to_owned()])?,
+        expires: end_option(options, "aws::ensure_network", now)?.map(written),
     };
     if request.dedicated && (request.vpc.is_some() || !request.subnets.is_empty()) {
         return Err(Error::script(

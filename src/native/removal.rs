@@ -18,7 +18,7 @@ pub mod removal {
     use super::*;
 
     /// Everything in a region that carries the project's tags: `owned` (`kind`, `id`, `region`,
-    /// `name`, `project`, `deployment`, `created`, `hourly`, `keep`, `tags`; for instances also
+    /// `name`, `project`, `deployment`, `created`, `expires`, `hourly`, `keep`, `tags`; for instances also
     /// `type`, `zone`, `market`, `state`).
     ///
     /// `kind` is one of "fleet", "spot-request", "instance", "launch-template", "volume", "address",
@@ -194,7 +194,7 @@ fn resource(value: &Dynamic) -> Result<Owned> {
 
 /// What instances cost: as state knows it, otherwise as the spot market has it now. A price that
 /// nobody knows stays unknown, also when the market does not answer.
-async fn price(
+pub(super) async fn price(
     cloud: &dyn crate::cloud::Cloud,
     region: &str,
     paid: &HashMap<String, f64>,

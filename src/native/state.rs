@@ -17,7 +17,7 @@ const IN_FLIGHT: f64 = 90.0;
 
 /// The fields that every instance has for scripts, `()` where nothing is known: a property that is
 /// sometimes missing would be an error half of the time.
-const FIELDS: [&str; 22] = [
+const FIELDS: [&str; 23] = [
     "id",
     "region",
     "type",
@@ -40,6 +40,7 @@ const FIELDS: [&str; 22] = [
     "security_group_id",
     "deployment_id",
     "creator",
+    "expires",
 ];
 
 /// An instance as scripts see it.

@@ -80,15 +80,15 @@ pub mod sys {
         jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
     }
 
-    /// Seconds since an RFC 3339 time, or `()` if the text is none. Without a zone it is taken for UTC,
-    /// as Spot Deployer wrote it.
+    /// Seconds since an RFC 3339 time, or `()` if the text is none, by the clock of `aws::now`. Without a
+    /// zone it is taken for UTC, as Spot Deployer wrote it.
     ///
     /// ```rhai
     /// print(sys::age("2026-01-01T00:00:00Z") > 0.0);
     /// ```
     #[rhai_fn(return_raw)]
     pub fn age(call: NativeCallContext, time: &str) -> Answer {
-        answer(&call, |_| Ok(seconds_since(time)))
+        answer(&call, |spot| Ok(seconds_between(time, spot.now()?)))
     }
 
     /// A name that nobody else has: a prefix and eight random hexadecimal digits.
@@ -103,7 +103,11 @@ pub mod sys {
 
 /// Seconds since an RFC 3339 time, negative for one to come; a time without a zone is UTC.
 pub(super) fn seconds_since(time: &str) -> Option<f64> {
+    seconds_between(time, jiff::Timestamp::now())
+}
+
+fn seconds_between(time: &str, now: jiff::Timestamp) -> Option<f64> {
     let zoned = time.parse::<jiff::Timestamp>();
     let then = zoned.or_else(|_| format!("{time}Z").parse());
-    then.ok().map(|then| jiff::Timestamp::now().duration_since(then).as_secs_f64())
+    then.ok().map(|then| now.duration_since(then).as_secs_f64())
 }

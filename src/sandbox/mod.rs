@@ -503,6 +503,10 @@ impl Machines for Fleet {
         }
     }
 
+    async fn power_offs(&self) -> Vec<(String, String)> {
+        self.hosts.power_offs().await
+    }
+
     async fn spoil(&self, id: &str, faults: serde_json::Value) -> Result<()> {
         let faults = serde_json::from_value(faults).map_err(|error| Error::usage(error.to_string()))?;
         self.hosts.set_faults(id, faults).await

@@ -4,9 +4,11 @@
 pub(super) const RECIPES: &[(&str, &str)] = &[
     ("create", include_str!("../../recipes/create.rhai")),
     ("destroy", include_str!("../../recipes/destroy.rhai")),
+    ("extend", include_str!("../../recipes/extend.rhai")),
     ("list", include_str!("../../recipes/list.rhai")),
     ("nuke", include_str!("../../recipes/nuke.rhai")),
     ("prices", include_str!("../../recipes/prices.rhai")),
+    ("reap", include_str!("../../recipes/reap.rhai")),
     ("setup", include_str!("../../recipes/setup.rhai")),
     ("watch", include_str!("../../recipes/watch.rhai")),
 ];

@@ -57,6 +57,8 @@ pub struct Instance {
     pub deployment_id: Option<String>,
     /// Who launched it.
     pub creator: Option<String>,
+    /// When it may be removed, RFC 3339, as its tag says.
+    pub expires: Option<String>,
     /// Fields that this version does not know.
     pub other: Map<String, Value>,
 }
@@ -96,6 +98,7 @@ impl Instance {
             security_group_id: fields.text("security_group_id")?,
             deployment_id: fields.text("deployment_id")?,
             creator: fields.text("creator")?,
+            expires: fields.text("expires")?,
             other: fields.rest(),
         })
     }
@@ -132,6 +135,7 @@ impl Instance {
             ("security_group_id", &self.security_group_id),
             ("deployment_id", &self.deployment_id),
             ("creator", &self.creator),
+            ("expires", &self.expires),
         ]);
         if let Some(price) = self.price.and_then(serde_json::Number::from_f64) {
             map.insert("price".into(), Value::Number(price));

@@ -3,6 +3,7 @@
 use aws_sdk_ec2::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_ec2::types::{self, Filter, InstanceLifecycleType, ResourceType, TagSpecification};
 
+use crate::cloud::expiry::NEVER;
 use crate::cloud::tags::{self, Owner, Tags};
 use crate::cloud::{Instance, InstanceState, Market};
 
@@ -74,6 +75,7 @@ pub(super) fn instance(region: &str, it: &types::Instance, asked: &Tags) -> Inst
         deployment_id: tag(tags::DEPLOYMENT),
         creator: tag(tags::CREATED_BY),
         token: tag(tags::TOKEN),
+        expires: tag(tags::EXPIRES).filter(|end| end != NEVER),
         tags: all,
     }
 }

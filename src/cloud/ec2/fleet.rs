@@ -194,6 +194,7 @@ impl<'a> FleetOrder<'a> {
                     deployment_id: tag(tags::DEPLOYMENT),
                     creator: tag(tags::CREATED_BY),
                     token: tag(tags::TOKEN),
+                    expires: tag(tags::EXPIRES),
                     tags: self.tags.clone(),
                     ..Instance::default()
                 });

@@ -290,10 +290,17 @@ impl<'a> Blueprint<'a> {
 
     /// The tags of what an order makes.
     pub(super) fn tags(&self, token: &str) -> Tags {
-        let LaunchRequest { project, deployment, creator, name, .. } = self.request;
+        let LaunchRequest { project, deployment, creator, name, expires, .. } = self.request;
+        let expires = expires.as_deref().unwrap_or_default();
         let mut all = self.request.tags.clone();
         all.extend(Owner::Deployment { project: project.clone(), deployment: deployment.clone() }.tags());
-        for (key, value) in [(tags::NAME, name.as_str()), (tags::CREATED_BY, creator), (tags::TOKEN, token)] {
+        let own = [
+            (tags::NAME, name.as_str()),
+            (tags::CREATED_BY, creator),
+            (tags::TOKEN, token),
+            (tags::EXPIRES, expires),
+        ];
+        for (key, value) in own {
             if !value.is_empty() {
                 all.insert(key.to_owned(), value.to_owned());
             }
@@ -318,6 +325,8 @@ impl<'a> Blueprint<'a> {
             "instance_profile": request.instance_profile,
             "placement_group": request.placement_group,
             "project": request.project,
+            "expires": request.expires,
+            "ends_at_shutdown": request.ends_at_shutdown,
         })
     }
 

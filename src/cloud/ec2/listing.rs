@@ -218,6 +218,7 @@ pub(super) fn owned_instance(it: Instance) -> Owned {
         market: Some(it.market),
         state: Some(it.state.as_str().to_owned()),
         protected: tags::protects(&it.tags),
+        expires: it.expires,
         tags: it.tags,
         ..Owned::new(ResourceKind::Instance, it.id, it.region)
     }
@@ -236,6 +237,7 @@ impl Found<'_> {
             project: tags.get(tags::PROJECT).cloned(),
             deployment: tags.get(tags::DEPLOYMENT).cloned(),
             created,
+            expires: tags.get(tags::EXPIRES).cloned(),
             protected: tags::protects(&tags),
             tags,
             ..Owned::new(self.kind, id, self.region)

@@ -75,7 +75,14 @@ pub(super) struct Part {
 /// The tags of a part of the project's network.
 pub(super) fn part_tags(request: &NetworkRequest, name: &str, token: &str) -> Tags {
     let mut all = Owner::Project(request.project.clone()).tags();
-    for (key, value) in [(tags::NAME, name), (tags::CREATED_BY, &request.creator), (tags::TOKEN, token)] {
+    let expires = request.expires.as_deref().unwrap_or_default();
+    let own = [
+        (tags::NAME, name),
+        (tags::CREATED_BY, &request.creator),
+        (tags::TOKEN, token),
+        (tags::EXPIRES, expires),
+    ];
+    for (key, value) in own {
         if !value.is_empty() {
             all.insert(key.to_owned(), value.to_owned());
         }

@@ -7,8 +7,8 @@ use aws_sdk_ec2::types::{
     BlockDeviceMapping, CapacityReservationPreference, CapacityReservationSpecification, EbsBlockDevice,
     HttpTokensState, IamInstanceProfileSpecification, InstanceInterruptionBehavior,
     InstanceMarketOptionsRequest, InstanceMetadataEndpointState, InstanceMetadataOptionsRequest,
-    InstanceNetworkInterfaceSpecification, MarketType, Placement, ResourceType, SpotInstanceType,
-    SpotMarketOptions, VolumeType,
+    InstanceNetworkInterfaceSpecification, MarketType, Placement, ResourceType, ShutdownBehavior,
+    SpotInstanceType, SpotMarketOptions, VolumeType,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use serde_json::{Value, json};
@@ -115,6 +115,9 @@ impl<'a> RunOrder<'a> {
             .set_block_device_mappings(self.disk().map(|disk| vec![disk]))
             .set_user_data(self.blueprint.user_data.clone())
             .set_key_name(request.key_name.clone())
+            .set_instance_initiated_shutdown_behavior(
+                request.ends_at_shutdown.then_some(ShutdownBehavior::Terminate),
+            )
             .set_iam_instance_profile(self.profile())
             .set_placement(placement)
             .set_capacity_reservation_specification(reservation)

@@ -6,7 +6,8 @@ use aws_sdk_ec2::types::{
     LaunchTemplateHttpTokensState, LaunchTemplateIamInstanceProfileSpecificationRequest,
     LaunchTemplateInstanceMetadataEndpointState, LaunchTemplateInstanceMetadataOptionsRequest,
     LaunchTemplateInstanceNetworkInterfaceSpecificationRequest, LaunchTemplatePlacementRequest,
-    LaunchTemplateTagSpecificationRequest, RequestLaunchTemplateData, ResourceType, VolumeType,
+    LaunchTemplateTagSpecificationRequest, RequestLaunchTemplateData, ResourceType, ShutdownBehavior,
+    VolumeType,
 };
 use serde_json::json;
 
@@ -99,6 +100,9 @@ fn data(blueprint: &Blueprint<'_>) -> RequestLaunchTemplateData {
         .set_block_device_mappings(disk(blueprint).map(|disk| vec![disk]))
         .set_user_data(blueprint.user_data.clone())
         .set_key_name(request.key_name.clone())
+        .set_instance_initiated_shutdown_behavior(
+            request.ends_at_shutdown.then_some(ShutdownBehavior::Terminate),
+        )
         .set_tag_specifications(Some(tag_specifications(&blueprint.tags(""))))
         .build()
 }

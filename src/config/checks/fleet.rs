@@ -6,6 +6,7 @@ use crate::config::settings::{Fleet, Market};
 use crate::config::source::Span;
 use crate::config::suggestion::nearest;
 use crate::config::tree::Located;
+use crate::lifetime::Lifetime;
 
 /// The regions that exist.
 pub(in super::super) fn regions(report: &Report, listed: Located<Vec<Located<String>>>) -> Vec<String> {
@@ -100,6 +101,17 @@ fn is_size(size: &str) -> bool {
     SIZES.contains(&size)
         || size.strip_suffix("xlarge").is_some_and(is_number)
         || size.strip_prefix("metal-").and_then(|size| size.strip_suffix("xl")).is_some_and(is_number)
+}
+
+/// How long instances live.
+pub(in super::super) fn ttl(report: &Report, said: Located<String>) -> Option<String> {
+    match said.value.parse::<Lifetime>() {
+        Ok(_) => Some(said.value),
+        Err(error) => {
+            report.error(said.span, format!("ttl: {}", error.message()), error.hint().map(str::to_owned));
+            None
+        }
+    }
 }
 
 /// One of some words.

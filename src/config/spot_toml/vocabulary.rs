@@ -19,6 +19,7 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
             "spot_percent",
             "on_demand_fallback",
             "on_failure",
+            "ttl",
             "strategy",
             "spread",
             "disk_gb",

@@ -66,6 +66,7 @@ mod model;
 mod moment;
 pub(super) mod names;
 mod page;
+mod power_off;
 mod prices;
 mod quotas;
 mod regions;
@@ -105,6 +106,13 @@ pub trait Machines: Send + Sync {
     async fn spoil(&self, id: &str, faults: serde_json::Value) -> Result<()> {
         let _ = faults;
         Err(Error::usage(format!("{id} cannot be made to fail")))
+    }
+
+    /// What the running machines have been told, inside, about shutting themselves down: the instance's
+    /// id, and `at SECONDS` since 1970 or `in SECONDS` from when this is first seen, followed by anything;
+    /// nothing if it is to stay on.
+    async fn power_offs(&self) -> Vec<(String, String)> {
+        Vec::new()
     }
 
     /// What the machine was asked for so far, a JSON object per line.

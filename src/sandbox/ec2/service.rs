@@ -27,6 +27,7 @@ use super::model::id;
 use super::model::instance::Pace;
 use super::model::region::Region;
 use super::moment::Moment;
+use super::power_off;
 use super::regions::{self, Place};
 use super::request::Params;
 use super::response::{self, Response};
@@ -47,6 +48,8 @@ use crate::sandbox::faults::dice::Lot;
 const MACHINES_AT_ONCE: usize = 64;
 /// How often it is looked for spot instances to take back when none is known.
 const IDLE: Duration = Duration::from_secs(3600);
+/// How often it is looked for machines that shut themselves down, in real time.
+const LOOK_INSIDE: Duration = Duration::from_millis(500);
 
 /// The cloud and all that is needed to work on it.
 pub(super) struct Service {
@@ -130,6 +133,8 @@ impl Service {
             service.struck.in_force(&force, now);
         }
         service.revive().await?;
+        // What was due while nobody looked has happened before the first request is answered.
+        service.take_back().await;
         Ok(service)
     }
 
@@ -439,6 +444,7 @@ impl Service {
             tokio::select! {
                 () = clock.sleep_until(next.time()) => {}
                 () = tokio::time::sleep(STORE_EVERY), if clock.is_uneven() => {}
+                () = tokio::time::sleep(LOOK_INSIDE) => {}
                 () = self.doomed.notified() => {}
                 () = stop.cancelled() => return,
             }
@@ -447,15 +453,19 @@ impl Service {
 
     /// Carries out what is due; when something is due next.
     async fn take_back(&self) -> Option<Moment> {
+        let told = self.machines.power_offs().await;
         let (steps, revision, next) = {
             let mut held = self.held.lock().await;
             let now = self.now();
-            let effects = interruptions::carry_out(&mut held.cloud, now);
-            if !effects.is_empty() {
+            let news = power_off::note(&mut held.cloud, &told, now);
+            let mut effects = interruptions::carry_out(&mut held.cloud, now);
+            effects.extend(power_off::carry_out(&mut held.cloud, now));
+            if news || !effects.is_empty() {
                 held.revision += 1;
             }
             let steps = held.steps(effects);
-            (steps, held.revision, interruptions::next(&held.cloud))
+            let next = interruptions::next(&held.cloud).into_iter().chain(power_off::next(&held.cloud)).min();
+            (steps, held.revision, next)
         };
         if !steps.is_empty() {
             // Nobody waits for an answer: a failure to store shows at the next request.

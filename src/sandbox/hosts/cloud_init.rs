@@ -62,7 +62,28 @@ fn steps(user_data: &UserData) -> Vec<Step> {
         UserData::Nothing => Vec::new(),
         UserData::Script(script) => vec![script_step("part-001", script.clone())],
         UserData::Config(config) => config_steps(config),
+        UserData::Parts(_) => part_steps(&user_data.flat()),
     }
+}
+
+/// What cloud-configs say comes first, then the scripts in their order; `runcmd` is the last of them.
+fn part_steps(parts: &[&UserData]) -> Vec<Step> {
+    let (mut early, mut scripts, mut late) = (Vec::new(), Vec::new(), Vec::new());
+    for (index, part) in parts.iter().enumerate() {
+        match part {
+            UserData::Config(config) => {
+                let (runcmd, others): (Vec<_>, Vec<_>) =
+                    config_steps(config).into_iter().partition(|step| step.name.starts_with("runcmd"));
+                early.extend(others);
+                late.extend(runcmd);
+            }
+            UserData::Script(script) => {
+                scripts.push(script_step(&format!("part-{:03}", index + 1), script.clone()));
+            }
+            UserData::Nothing | UserData::Parts(_) => {}
+        }
+    }
+    early.into_iter().chain(scripts).chain(late).collect()
 }
 
 fn config_steps(config: &CloudConfig) -> Vec<Step> {

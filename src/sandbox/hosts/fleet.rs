@@ -150,6 +150,20 @@ impl Hosts {
         self.on_runtime(async move { host.commands().await }).await
     }
 
+    /// What running hosts were told about shutting themselves down: id and request, as `shutdown` and the
+    /// like inside write it (`at SECONDS`, `in SECONDS`), or nothing.
+    pub async fn power_offs(&self) -> Vec<(String, String)> {
+        let fleet = self.fleet.clone();
+        let look = async move {
+            let asked = fleet.up().into_iter().map(|host| async move {
+                (host.spec().id.clone(), host.power_off().await.unwrap_or_default())
+            });
+            Ok(join_all(asked).await)
+        };
+        // Without its runtime, nothing of the fleet runs any more that could be told anything.
+        self.on_runtime(look).await.unwrap_or_default()
+    }
+
     /// Halts all hosts, those that are only just being booted included. Folders stay.
     pub async fn shutdown(&self) {
         let fleet = self.fleet.clone();

@@ -35,6 +35,9 @@ const BACKLOG: u32 = 128;
 const PAUSE: Duration = Duration::from_millis(50);
 /// Where stand-ins write down what they were asked for.
 const COMMANDS: &str = "/var/log/sandbox/commands.jsonl";
+/// Where `shutdown` and timers that end the machine write down what they were told.
+const POWER_OFF: &str = "/var/lib/sandbox/power";
+const MAX_POWER_OFF: u64 = 200;
 /// No more of it is read.
 const MAX_COMMANDS: u64 = 16 * 1024 * 1024;
 /// An `authorized_keys` larger than this is not read.
@@ -300,6 +303,17 @@ impl Host {
         }
     }
 
+    /// What the host was told about shutting itself down, if it was.
+    pub(super) async fn power_off(&self) -> Option<String> {
+        // Looked at often, and hardly ever there: the guarded way in is for when it is.
+        let path = self.layout().rootfs().join(POWER_OFF.trim_start_matches('/'));
+        path.symlink_metadata().ok()?;
+        let root = self.running().map_or_else(|| self.layout.rootfs(), |namespace| namespace.root());
+        let files = self.open_files(root).await.ok()?;
+        let text = files.with(|tree| read_text(tree, POWER_OFF, MAX_POWER_OFF)).await.ok()?;
+        text.lines().next().map(str::to_owned)
+    }
+
     /// Makes the disk as bad as it is to be.
     async fn spoil_disk(&self, namespace: &Namespace) -> Result<()> {
         let wanted = self.trouble.now().disk.clone();
@@ -435,9 +449,17 @@ fn read_text(tree: &Tree, path: &str, most: u64) -> nix::Result<String> {
 fn accounts(spec: &HostSpec, user_data: Option<&UserData>) -> Vec<Account> {
     let mut accounts =
         vec![Account { name: spec.user.clone(), authorized_keys: spec.authorized_keys.clone() }];
-    let Some(UserData::Config(config)) = user_data else { return accounts };
-    accounts.iter_mut().for_each(|main| main.authorized_keys.extend(config.authorized_keys.iter().cloned()));
-    for user in &config.users {
+    let configs = user_data.into_iter().flat_map(UserData::flat).filter_map(|part| match part {
+        UserData::Config(config) => Some(config),
+        _ => None,
+    });
+    let (mut keys, mut users) = (Vec::new(), Vec::new());
+    for config in configs {
+        keys.extend(config.authorized_keys.iter().cloned());
+        users.extend(&config.users);
+    }
+    accounts.iter_mut().for_each(|main| main.authorized_keys.extend(keys.iter().cloned()));
+    for user in users {
         match accounts.iter_mut().find(|account| account.name == user.name) {
             Some(account) => account.authorized_keys.extend(user.authorized_keys.iter().cloned()),
             None => accounts

@@ -24,7 +24,7 @@ use crate::error::{Error, Result};
 
 /// Stand-ins for commands that would need the network, a service manager or real users, with the
 /// further names under which each is found.
-const COMMANDS: [(&str, &str, &[&str]); 11] = [
+const COMMANDS: [(&str, &str, &[&str]); 12] = [
     ("sudo", include_str!("guest/commands/sudo"), &[]),
     ("whoami", include_str!("guest/commands/whoami"), &[]),
     ("id", include_str!("guest/commands/id"), &[]),
@@ -35,6 +35,7 @@ const COMMANDS: [(&str, &str, &[&str]); 11] = [
         &["adduser", "groupadd", "addgroup", "usermod", "gpasswd", "userdel"],
     ),
     ("systemctl", include_str!("guest/commands/systemctl"), &["service"]),
+    ("shutdown", include_str!("guest/commands/shutdown"), &["poweroff", "halt"]),
     ("apt-get", include_str!("guest/commands/apt-get"), &["apt"]),
     ("docker", include_str!("guest/commands/docker"), &["docker-compose"]),
     ("journalctl", include_str!("guest/commands/journalctl"), &[]),

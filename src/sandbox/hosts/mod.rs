@@ -35,6 +35,7 @@ mod isolation;
 mod layout;
 mod limits;
 mod metadata;
+mod mime;
 mod namespace;
 mod process;
 mod quota;

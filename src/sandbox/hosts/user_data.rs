@@ -5,6 +5,7 @@ use std::io::Read;
 use flate2::read::GzDecoder;
 
 use super::cloud_config::CloudConfig;
+use super::mime::{self, Part};
 use crate::error::{Error, Result};
 
 /// User data larger than this after decompression is a mistake: EC2 takes 16 KiB.
@@ -19,6 +20,8 @@ pub(super) enum UserData {
     Config(CloudConfig),
     /// `#!`: a script.
     Script(Vec<u8>),
+    /// A MIME message of several of these.
+    Parts(Vec<UserData>),
 }
 
 impl UserData {
@@ -29,6 +32,38 @@ impl UserData {
     pub(super) fn parse(data: Option<&[u8]>) -> Result<UserData> {
         let Some(data) = data.filter(|data| !data.is_empty()) else { return Ok(UserData::Nothing) };
         let data = decompress(data)?;
+        if mime::is_message(&data) {
+            let parts = mime::parts(&data)?;
+            return parts.iter().map(UserData::of_part).collect::<Result<_>>().map(UserData::Parts);
+        }
+        UserData::of_text(data)
+    }
+
+    /// A part of a message: its type says what it is, or, when that is plain text, its first line.
+    fn of_part(part: &Part) -> Result<UserData> {
+        match part.kind.as_str() {
+            "text/x-shellscript" => Ok(UserData::Script(decompress(&part.content)?)),
+            "text/cloud-config" => {
+                let text = String::from_utf8_lossy(&part.content);
+                CloudConfig::parse(&text).map(UserData::Config)
+            }
+            "text/plain" | "text/x-not-multipart" | "application/octet-stream" | "application/gzip" => {
+                UserData::of_text(decompress(&part.content)?)
+            }
+            other => Err(Error::config(format!("a part of the user data is {other}"))
+                .with_hint("the sandbox runs text/x-shellscript, text/cloud-config and text/plain")),
+        }
+    }
+
+    /// Everything that is none of parts.
+    pub(super) fn flat(&self) -> Vec<&UserData> {
+        match self {
+            UserData::Parts(parts) => parts.iter().flat_map(UserData::flat).collect(),
+            alone => vec![alone],
+        }
+    }
+
+    fn of_text(data: Vec<u8>) -> Result<UserData> {
         if data.starts_with(b"#!") {
             return Ok(UserData::Script(data));
         }

@@ -266,6 +266,7 @@ impl Batch<'_> {
                 .as_ref()
                 .and_then(|_| interruptions::planned(call, self.request.kind, &subnet.zone)),
             ending: None,
+            power_off: None,
             halted: None,
         };
         call.effects.push(Effect::Boot(instance.machine(call.place.name)));

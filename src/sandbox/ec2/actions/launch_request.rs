@@ -337,6 +337,7 @@ fn options(params: &Params) -> Result<LaunchOptions, Fault> {
         capacity_reservation: preference,
         placement_group: below("Placement", "GroupName"),
         protected: params.flag("DisableApiTermination")?.unwrap_or(false),
+        ends_at_shutdown: params.text("InstanceInitiatedShutdownBehavior") == Some("terminate"),
         ..LaunchOptions::default()
     };
     if let Some(metadata) = params.group("MetadataOptions") {

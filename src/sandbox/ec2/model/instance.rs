@@ -117,6 +117,9 @@ pub(in super::super) struct Instance {
     pub doom: Option<Doom>,
     /// Why and when it ended.
     pub ending: Option<Ending>,
+    /// When it will shut itself down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power_off: Option<PowerOff>,
     /// When it was stopped, and not started since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub halted: Option<Moment>,
@@ -164,6 +167,19 @@ pub(in super::super) struct LaunchOptions {
     pub placement_group: Option<String>,
     /// Whether `TerminateInstances` is refused.
     pub protected: bool,
+    /// Whether it is terminated when it shuts itself down, as spot instances always are.
+    pub ends_at_shutdown: bool,
+}
+
+/// An instance that has been told, inside, to shut itself down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in super::super) struct PowerOff {
+    /// What it was told, word by word: the same again is no news.
+    pub told: String,
+    pub at: Moment,
+    /// Whether it has been carried out: it is not again when the instance is started.
+    #[serde(default)]
+    pub done: bool,
 }
 
 /// The one network interface of an instance.
