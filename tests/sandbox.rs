@@ -237,7 +237,7 @@ fn faults_of_a_running_sandbox_are_shown_and_changed() {
     let (_running, _) = Background::start(&spot, &["--boot-time", "0"]);
     let nothing = spot.run(&["sandbox", "faults"]).expect(0);
     assert!(nothing.stderr.contains("nothing goes wrong on purpose"), "{}", nothing.all());
-    spot.run(&["sandbox", "faults", "add", "error:GetCallerIdentity=AccessDenied/403"]).expect(0);
+    spot.run(&["sandbox", "faults", "add", "error:DescribeVpcs=AccessDenied/403"]).expect(0);
     spot.run(&["sandbox", "faults", "add", "throttle=0.1", "capacity:us-west-2a=0"]).expect(0);
     let shown = spot.run(&["sandbox", "faults", "show"]).expect(0);
     let text = &shown.stdout;
@@ -492,7 +492,7 @@ fn the_metadata_service_tells_tags_when_it_was_asked_to() {
 import boto3, sys
 ec2 = boto3.client("ec2", endpoint_url=sys.argv[1], region_name="us-west-2", aws_access_key_id="sandbox", aws_secret_access_key="sandbox")
 key = ec2.create_key_pair(KeyName="key", KeyType="ed25519")["KeyMaterial"]
-image = sorted(ec2.describe_images(Owners=["099720109477"])["Images"], key=lambda it: it["CreationDate"])[-1]["ImageId"]
+image = sorted(ec2.describe_images(Owners=["099720109477"], Filters=[{"Name": "architecture", "Values": ["x86_64"]}])["Images"], key=lambda it: it["CreationDate"])[-1]["ImageId"]
 told = ec2.run_instances(ImageId=image, InstanceType="t3.micro", MinCount=1, MaxCount=1, KeyName="key",
     MetadataOptions={"InstanceMetadataTags": "enabled", "HttpTokens": "optional"},
     TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": "web 1"}]}])["Instances"][0]["InstanceId"]
