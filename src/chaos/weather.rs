@@ -9,6 +9,7 @@ use rand::seq::IndexedRandom as _;
 use super::plan::Settings;
 use crate::sandbox::PuppetFaults;
 use crate::sandbox::ec2::{CapacityFault, Faults, Interruption, Latency, Market, QuotaSetting, Refusal};
+use crate::sandbox::faults::Selector;
 
 /// The faults of a run.
 #[derive(Debug, Clone)]
@@ -134,10 +135,10 @@ fn refusal(dice: &mut StdRng) -> Refusal {
 
 fn interruption(dice: &mut StdRng) -> Interruption {
     Interruption {
-        number: dice.random_bool(0.7).then(|| dice.random_range(0..4)),
-        zone: None,
-        instance_type: None,
-        share: 1.0,
+        which: Selector {
+            number: dice.random_bool(0.7).then(|| dice.random_range(0..4)),
+            ..Selector::default()
+        },
         after: Duration::from_millis(dice.random_range(1..400)),
         rebalance: dice.random_bool(0.5).then(|| Duration::from_millis(dice.random_range(1..100))),
         notice: Duration::from_millis(dice.random_range(1..200)),

@@ -195,6 +195,31 @@ pub fn outcome_unknown(code: &str) -> bool {
     )
 }
 
+/// Whether a request may be refused with this code since it carries a wrong time, and not only for what the
+/// code says: the time is part of the signature.
+pub fn about_the_time(code: &str) -> bool {
+    matches!(
+        code,
+        "RequestExpired"
+            | "RequestTimeTooSkewed"
+            | "SignatureDoesNotMatch"
+            | "InvalidSignatureException"
+            | "AuthFailure"
+    )
+}
+
+/// What the sandbox says of its own limit, for which the account's quotas do nothing.
+const LIMIT_OF_SANDBOX: &str = "the limit of the sandbox";
+
+/// What the user can do about a refusal, see [`hint`]; the sandbox refuses more than its machine holds with
+/// the code of a quota.
+pub fn hint_about(code: &str, message: &str, action: &str, region: &str) -> Option<String> {
+    if message.contains(LIMIT_OF_SANDBOX) {
+        return Some("remove instances of the sandbox, or allow more: --sandbox-hosts COUNT".to_owned());
+    }
+    hint(code, action, region)
+}
+
 /// What the user can do about a code that `action` met in `region`.
 pub fn hint(code: &str, action: &str, region: &str) -> Option<String> {
     let text = match code {
@@ -204,7 +229,7 @@ pub fn hint(code: &str, action: &str, region: &str) -> Option<String> {
         EXPIRED_TOKEN | "ExpiredTokenException" => {
             "run `aws sso login`, or renew the session keys in the environment or the profile".to_owned()
         }
-        "RequestExpired" => "set the clock of this machine: requests carry the time".to_owned(),
+        "RequestExpired" | "RequestTimeTooSkewed" => "set the clock of this machine: requests carry the time".to_owned(),
         "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" => {
             format!("allow the action `{action}` for this identity, or use another: --profile NAME")
         }

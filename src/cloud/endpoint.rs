@@ -1,9 +1,12 @@
 //! Which cloud is spoken to, as whom, and how patiently.
 
 use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::ImageCache;
+use crate::error::Result;
 use crate::retry::Retry;
 
 /// Where the cloud is and who calls. What is not given here comes from the usual chain: environment,
@@ -19,6 +22,34 @@ pub struct Endpoint {
     pub profile: Option<String>,
     /// The region for calls that name none.
     pub region: Option<String>,
+    /// Who finds the addresses behind names, in place of the system. The host in [`Endpoint::url`] has names
+    /// then, as AWS's has: `ec2.us-west-2.sandbox`.
+    pub names: Option<Names>,
+}
+
+/// Finds the address behind a name. It may take its time: it is asked where nobody else waits.
+#[derive(Clone)]
+pub struct Names(Arc<dyn Fn(&str) -> Result<IpAddr> + Send + Sync>);
+
+impl Names {
+    /// Names that this function knows.
+    pub fn new(find: impl Fn(&str) -> Result<IpAddr> + Send + Sync + 'static) -> Self {
+        Names(Arc::new(find))
+    }
+
+    /// The address behind a name.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub fn find(&self, name: &str) -> Result<IpAddr> {
+        (self.0)(name)
+    }
+}
+
+impl fmt::Debug for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Names").finish_non_exhaustive()
+    }
 }
 
 /// An access key with its secret; the secret never shows in `Debug` output.
@@ -45,7 +76,20 @@ impl Endpoint {
             keys: Some(keys),
             profile: None,
             region: Some("us-east-1".to_owned()),
+            names: None,
         }
+    }
+
+    /// Where a service in a region, or in none, is spoken to: under a name of its own if there are names.
+    pub(super) fn url_of(&self, service: &str, region: Option<&str>) -> Option<String> {
+        let url = self.url.as_deref()?;
+        if self.names.is_none() {
+            return Some(url.to_owned());
+        }
+        let (scheme, rest) = url.split_once("://")?;
+        let port = rest.rsplit_once(':').map(|(_, port)| format!(":{port}")).unwrap_or_default();
+        let place = region.map(|region| format!("{region}.")).unwrap_or_default();
+        Some(format!("{scheme}://{service}.{place}sandbox{port}"))
     }
 }
 
@@ -125,6 +169,17 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn services_have_names_of_their_own_where_there_are_names() {
+        let plain = Endpoint::local("http://127.0.0.1:5000");
+        assert_eq!(plain.url_of("ec2", Some("us-west-2")).as_deref(), Some("http://127.0.0.1:5000"));
+        let names = Some(Names::new(|_| Ok(IpAddr::from([127, 0, 0, 1]))));
+        let named = Endpoint { names, ..plain };
+        let url = named.url_of("ec2", Some("us-west-2"));
+        assert_eq!(url.as_deref(), Some("http://ec2.us-west-2.sandbox:5000"));
+        assert_eq!(named.url_of("aws", None).as_deref(), Some("http://aws.sandbox:5000"));
+    }
 
     #[test]
     fn the_secret_key_is_not_printed() {

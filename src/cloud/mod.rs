@@ -51,7 +51,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use cidr::Cidr;
-pub use endpoint::{Endpoint, Keys, Settings};
+pub use endpoint::{Endpoint, Keys, Names, Settings};
 pub use image::{Image, ImageQuery, ImageSource, UbuntuRelease};
 pub use image_cache::ImageCache;
 pub use instance::{Instance, InstanceFilter, InstanceState, Market, Outcome, Termination, Until};

@@ -1,12 +1,13 @@
 //! Describes a [`Host`] before it is made.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Failure, Host};
 use crate::cloud::plan::{Mode, Observer};
-use crate::cloud::{Cloud, Endpoint, Keys};
+use crate::cloud::{Cloud, Endpoint, Keys, Names};
 use crate::control::Control;
 use crate::error::Error;
 use crate::native::{Context, OnFailure, Place, Planning};
@@ -92,6 +93,7 @@ impl HostBuilder {
             keys: Some(Keys { access_key: access.access_key.clone(), secret_key: access.secret_key.clone() }),
             profile: None,
             region: self.endpoint.region,
+            names: Some(names(sandbox)),
         };
         self.ssh_port = Some(access.ssh_port);
         self.control = Some(sandbox.control().clone());
@@ -204,4 +206,22 @@ impl HostBuilder {
         };
         Host::new(Context::new(place, self.ui.unwrap_or_else(|| Arc::new(Silent))))
     }
+}
+
+/// How long a sandbox may take to say whether a name resolves, before it is taken to do so.
+const NAME_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The names of a sandbox's endpoint: all lead to this machine, unless the sandbox lets some not resolve.
+fn names(sandbox: &Sandbox) -> Names {
+    let control = sandbox.control().clone().patience(NAME_TIMEOUT);
+    Names::new(move |name| {
+        let told = control.get(&format!("/_sandbox/resolve?name={name}"));
+        match told.ok().as_ref().and_then(|told| told.get("address")) {
+            Some(address) if address.is_null() => {
+                Err(Error::aws(format!("the name {name} does not resolve")).retryable(true))
+            }
+            // A sandbox that does not answer is found out by the connection.
+            _ => Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        }
+    })
 }

@@ -5,60 +5,19 @@ use tokio::sync::mpsc;
 
 use super::context::Context;
 use super::target;
-use crate::error::{Error, Result, nearest};
+use crate::error::Result;
 use crate::ssh::{Ending, Interaction, Size, Terminal};
 use crate::ui::{RawTerminal, terminal_size};
 
 /// What `ssh` itself ends with when the connection failed or a signal ended the command.
 const ENDED_BY_SIGNAL: u8 = 255;
 
-/// The id that a person means: an id, the beginning of one, or a place in the list, from 1; nothing
-/// at all means the only instance.
-fn meant(context: &Context, word: Option<&str>) -> Result<String> {
-    let document = context.document()?;
-    let ids: Vec<&str> = document.instances().map(|instance| instance.id.as_str()).collect();
-    let list = format!("'{} list --cached' shows them", context.called());
-    let Some(word) = word else {
-        return match ids.as_slice() {
-            [only] => Ok((*only).to_owned()),
-            [] => Err(Error::usage("this project has no instances")),
-            all => Err(Error::usage(format!(
-                "there are {} instances: name one by its id or its place",
-                all.len()
-            ))
-            .with_hint(list)),
-        };
-    };
-    if let Some(id) = ids.iter().find(|id| **id == word) {
-        return Ok((*id).to_owned());
-    }
-    if let Ok(place) = word.parse::<usize>() {
-        let at = place.checked_sub(1).and_then(|index| ids.get(index));
-        return at.map(|id| (*id).to_owned()).ok_or_else(|| {
-            Error::usage(format!("there is no instance {place}: there are {}", ids.len())).with_hint(list)
-        });
-    }
-    let mut like = ids.iter().filter(|id| id.starts_with(word));
-    match (like.next(), like.next()) {
-        (Some(id), None) => Ok((*id).to_owned()),
-        (Some(_), Some(_)) => {
-            Err(Error::usage(format!("several instances begin with `{word}`")).with_hint(list))
-        }
-        _ => {
-            let error = Error::usage(format!("there is no instance `{word}` in the state"));
-            Err(match nearest(word, ids.iter().copied()) {
-                Some(near) => error.with_hint(format!("did you mean {near}?")),
-                None => error.with_hint(list),
-            })
-        }
-    }
-}
-
 /// Gives a host the terminal of this process, or its plain input and output, until it ends. Returns
 /// the exit code of what ran there.
 pub(crate) fn open(context: &Context, word: Option<&str>, words: &[String], tty: bool) -> Result<u8> {
     let command = (!words.is_empty()).then(|| words.join(" "));
-    let id = meant(context, word)?;
+    let list = format!("{} list --cached", context.called());
+    let id = context.document()?.meant(word, &list)?;
     let host = target::host(context, &Dynamic::from(id.clone()))?;
     let what = command.clone().unwrap_or_else(|| "a shell".to_owned());
     if !context.may("ssh", || format!("run {what}"), vec![id])? {

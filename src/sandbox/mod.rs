@@ -22,9 +22,9 @@ mod puppets;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -35,7 +35,7 @@ use crate::control::Control;
 use crate::error::{Error, Kind, Result};
 use clock::Clock;
 use ec2::{CallLog, Endpoint, Holding, Machine, Machines, RecordedCall, Warning};
-use faults::{Faults, HostRule};
+use faults::{Change, Faults, HostRule};
 use hosts::{HostFaults, HostLimits, HostSpec, Hosts};
 pub use puppets::PuppetFaults;
 use puppets::Puppets;
@@ -266,12 +266,10 @@ impl Sandbox {
     /// # Errors
     /// Internal when the sandbox does not answer.
     pub fn faults(&self) -> Result<Faults> {
-        let told = self.control.get("/_sandbox/faults")?;
-        serde_json::from_value(told)
-            .map_err(|error| Error::internal("the sandbox's faults cannot be read").with_source(error))
+        faults_told(self.control.get("/_sandbox/faults")?)
     }
 
-    /// Puts other faults into force. Rules about hosts hold from the next start of the sandbox.
+    /// Puts other faults into force. Rules about hosts count for those that boot from now on.
     ///
     /// # Errors
     /// Internal when the sandbox does not answer.
@@ -279,6 +277,26 @@ impl Sandbox {
         let wanted = serde_json::to_value(faults)
             .map_err(|error| Error::internal("cannot encode the faults").with_source(error))?;
         self.control.put("/_sandbox/faults", &wanted).map(drop)
+    }
+
+    /// Changes what goes wrong, while all else stays in force. `POST /_sandbox/faults` does the same.
+    /// Answers what is in force then.
+    ///
+    /// # Errors
+    /// Saying what is wrong with the change; internal when the sandbox does not answer.
+    pub fn change_faults(&self, change: &Change) -> Result<Faults> {
+        let wanted = serde_json::to_value(change)
+            .map_err(|error| Error::internal("cannot encode the faults").with_source(error))?;
+        faults_told(self.control.post("/_sandbox/faults", &wanted)?)
+    }
+
+    /// What goes wrong with the host of an instance now. `GET /_sandbox/hosts/i-…` does the same.
+    ///
+    /// # Errors
+    /// When there is no such running host; internal when the sandbox does not answer.
+    pub fn host_faults(&self, instance: &str) -> Result<HostFaults> {
+        serde_json::from_value(self.control.get(&format!("/_sandbox/hosts/{instance}"))?)
+            .map_err(|error| Error::internal("the faults of a host cannot be read").with_source(error))
     }
 
     /// Makes things go wrong with the host of an instance, from now on, in place of what did before.
@@ -374,8 +392,7 @@ fn serve(
             clock: options.clock.clone(),
             limits: options.host_limits,
             faults: options.host_faults,
-            rules: faults.hosts.clone(),
-            seed: faults.seed.unwrap_or_default(),
+            expected: RwLock::new(Expected::of(&faults)),
             booted: AtomicU64::new(0),
         });
         let puppets =
@@ -439,19 +456,38 @@ struct Fleet {
     clock: Clock,
     limits: HostLimits,
     faults: HostFaults,
-    rules: Vec<HostRule>,
-    seed: u64,
+    expected: RwLock<Expected>,
     /// How many hosts have been booted.
     booted: AtomicU64,
+}
+
+/// What the faults in force say of hosts that boot.
+struct Expected {
+    rules: Vec<HostRule>,
+    seed: u64,
+}
+
+impl Expected {
+    fn of(faults: &Faults) -> Self {
+        Expected { rules: faults.hosts.clone(), seed: faults.seed.unwrap_or_default() }
+    }
+}
+
+impl Fleet {
+    /// What goes wrong with the host of this number.
+    fn fate(&self, number: u64, machine: &Machine) -> HostFaults {
+        let expected = self.expected.read().unwrap_or_else(PoisonError::into_inner);
+        let (zone, kind) = (&machine.zone, &machine.instance_type);
+        let rule = expected.rules.iter().find(|rule| rule.applies(expected.seed, number, zone, kind));
+        rule.map_or(&self.faults, |rule| &rule.faults).clone()
+    }
 }
 
 #[async_trait]
 impl Machines for Fleet {
     async fn boot(&self, machine: Machine) -> Result<()> {
         let number = self.booted.fetch_add(1, Ordering::Relaxed);
-        let (zone, kind) = (&machine.zone, &machine.instance_type);
-        let rule = self.rules.iter().find(|rule| rule.applies(self.seed, number, zone, kind));
-        let faults = rule.map_or(&self.faults, |rule| &rule.faults).clone();
+        let faults = self.fate(number, &machine);
         let spec = HostSpec {
             folder: self.folder.join(&machine.id),
             id: machine.id,
@@ -468,8 +504,8 @@ impl Machines for Fleet {
             boot_time: self.boot_time,
             launched: machine.launched,
             clock: self.clock.clone(),
-            metadata_tags: None,
-            metadata_v1: false,
+            metadata_tags: machine.metadata_tags,
+            metadata_v1: machine.metadata_v1,
             limits: self.limits.clone(),
             faults,
         };
@@ -508,8 +544,30 @@ impl Machines for Fleet {
     }
 
     async fn spoil(&self, id: &str, faults: serde_json::Value) -> Result<()> {
-        let faults = serde_json::from_value(faults).map_err(|error| Error::usage(error.to_string()))?;
+        let refused = |error: serde_json::Error| Error::usage(error.to_string());
+        let faults = if faults.is_array() {
+            let mut all = HostFaults::default();
+            for text in serde_json::from_value::<Vec<String>>(faults).map_err(refused)? {
+                all.add_short(&text)?;
+            }
+            all
+        } else {
+            serde_json::from_value(faults).map_err(refused)?
+        };
         self.hosts.set_faults(id, faults).await
+    }
+
+    async fn spoilt(&self, id: &str, all: bool) -> Result<serde_json::Value> {
+        let faults = self.hosts.faults(id)?;
+        if !all {
+            return Ok(faults.unusual().into());
+        }
+        serde_json::to_value(faults)
+            .map_err(|error| Error::internal("cannot encode the faults of a host").with_source(error))
+    }
+
+    fn expect(&self, faults: &Faults) {
+        *self.expected.write().unwrap_or_else(PoisonError::into_inner) = Expected::of(faults);
     }
 
     async fn commands(&self, id: &str) -> Result<String> {
@@ -530,6 +588,11 @@ impl Machines for Fleet {
             result => result,
         }
     }
+}
+
+fn faults_told(told: serde_json::Value) -> Result<Faults> {
+    serde_json::from_value(told)
+        .map_err(|error| Error::internal("the sandbox's faults cannot be read").with_source(error))
 }
 
 fn failed(doing: &str, error: std::io::Error) -> Error {

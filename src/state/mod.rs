@@ -12,6 +12,7 @@
 //! | `compact`, `backup`, `salvage` | folding the journal into `instances.json`; old versions; going on after damage |
 //! | `lock` | one writer at a time, and who it is |
 //! | `history` | the runs that changed something |
+//! | `meant` | which instance a person means |
 //! | `layout`, `disk`, `fields` | where the files are; the operations on them; typed fields out of JSON |
 //!
 //! The files of a project:
@@ -46,6 +47,7 @@ mod journal;
 mod layout;
 mod load;
 mod lock;
+mod meant;
 mod network;
 mod record;
 mod replay;

@@ -95,9 +95,12 @@ class Cloud:
             return ABSENT
         event = f"before-call.{service}.{operation}"
         add = lambda params, **_: params["body"].update(extra or {})
-        client.meta.events.register(event, add)
+        if extra:
+            client.meta.events.register(event, add)
         try:
             answer = getattr(client, action)(**parameters)
+            if hasattr(answer.get("Body"), "read"):
+                answer["Body"] = answer["Body"].read().decode()
         except ClientError as error:
             told = error.response
             record["outcome"] = {
@@ -112,7 +115,8 @@ class Cloud:
             record["outcome"] = {"error": {"code": type(error).__name__, "message": "unreadable", "status": 0}}
             return ABSENT
         finally:
-            client.meta.events.unregister(event, add)
+            if extra:
+                client.meta.events.unregister(event, add)
         answer.pop("ResponseMetadata")
         counted = answer if only is None else {name: answer.get(name) for name in only}
         record["outcome"] = {"answer": counted}

@@ -16,11 +16,12 @@ import compute
 import fleets
 import groups
 import network
+import storage
 import tools
 from cloud import Cloud
 
 FEWEST = 300
-MODULES = (network, groups, compute, fleets, catalog, tools)
+MODULES = (network, groups, compute, fleets, catalog, tools, storage)
 # Each scenario has a region of its own, as a new account finds it.
 REGIONS = (
     "us-east-2 us-west-1 us-west-2 eu-central-1 eu-north-1 eu-west-1 eu-west-2 eu-west-3 ap-northeast-1 ap-northeast-2 "

@@ -26,7 +26,7 @@ pub(in super::super) struct Interrupt {
     #[arg(value_name = "ID")]
     id: String,
     /// Seconds from the notice to the end, 0 to 86400 [default: 120, and no notice with --rebalance]
-    #[arg(long, value_name = "SECONDS", value_parser = super::seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = super::amount::time)]
     notice: Option<Duration>,
     /// Give a rebalance recommendation
     #[arg(long)]

@@ -1,8 +1,12 @@
 //! `spot sandbox …`: the project's sandbox as something that runs, for other commands and other tools.
 
+mod amount;
 mod calls;
 mod chaos;
+mod clock;
 mod env;
+mod faults;
+mod host;
 mod interrupt;
 mod reset;
 mod start;
@@ -30,6 +34,12 @@ pub(super) enum Command {
     Env(env::Env),
     /// Take a spot instance back, as AWS does
     Interrupt(interrupt::Interrupt),
+    /// Show what goes wrong in it on purpose, or change that
+    Faults(faults::Faults),
+    /// Show its clock, set it ahead or make it faster
+    Clock(clock::Clock),
+    /// Make things go wrong with a host, or show what does and what it was asked
+    Host(host::Host),
     /// Show the calls that its endpoint has answered
     Calls(calls::Calls),
     /// End it; its instances and files stay
@@ -47,6 +57,9 @@ pub(super) fn run(options: &Options, ui: &Arc<dyn Ui>, command: &Command) -> Res
         Command::Status(command) => command.run(options, ui),
         Command::Env(command) => command.run(options, ui),
         Command::Interrupt(command) => command.run(options, ui),
+        Command::Faults(command) => command.run(options, ui),
+        Command::Clock(command) => command.run(options, ui),
+        Command::Host(command) => command.run(options, ui),
         Command::Calls(command) => command.run(options, ui),
         Command::Stop(command) => command.run(options, ui),
         Command::Reset(command) => command.run(options, ui),
@@ -60,12 +73,4 @@ fn running(options: &Options) -> Result<Sandbox> {
         Error::usage("no sandbox of this project is running")
             .with_hint("spot sandbox start --detach starts it")
     })
-}
-
-/// A time on the command line, in seconds.
-fn seconds(text: &str) -> std::result::Result<std::time::Duration, String> {
-    let seconds: f64 =
-        text.parse().map_err(|_| "expected a number of seconds, such as 30 or 0.5".to_owned())?;
-    std::time::Duration::try_from_secs_f64(seconds)
-        .map_err(|_| "expected a time that is not negative".to_owned())
 }

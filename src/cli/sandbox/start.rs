@@ -13,7 +13,9 @@ use super::super::options::Options;
 use super::env;
 use crate::error::{Error, Kind, Result};
 use crate::host::Failure;
+use crate::sandbox::clock;
 use crate::sandbox::faults::Faults;
+use crate::sandbox::hosts::HostLimits;
 use crate::sandbox::{self, Sandbox};
 use crate::ui::{Event, Level, Ui};
 
@@ -31,6 +33,9 @@ Examples:
   spot sandbox start --port 4566                at a place that others know
   spot sandbox start --fault throttle=0.2       a fifth of the calls is throttled
   spot sandbox start --boot-time 30             hosts that need half a minute, as EC2's do
+  spot sandbox start --speed 60                 a minute of its clock each second
+  spot sandbox start --check-signatures         requests must be signed with its secret, as EC2 wants
+  spot sandbox start --disk 100M                hosts whose disk holds no more
 
 Exit codes: 0 it ran (with --detach: runs); 2 the command line is wrong, or this machine cannot isolate
 hosts; 4 it runs already";
@@ -49,8 +54,17 @@ pub(in super::super) struct Start {
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     ssh_port: Option<u16>,
     /// Seconds until a launched host answers SSH
-    #[arg(long, value_name = "SECONDS", value_parser = super::seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = super::amount::time)]
     boot_time: Option<Duration>,
+    /// How many times as fast as the real time its clock goes, 0 to 100000
+    #[arg(long, value_name = "N", value_parser = speed)]
+    speed: Option<f64>,
+    /// Refuse requests that are not signed with the secret that spot sandbox env shows, at the right time
+    #[arg(long)]
+    check_signatures: bool,
+    /// How much the disk of each host holds, such as 512M or 4G [default: 2G]
+    #[arg(long, value_name = "SIZE", value_parser = super::amount::size)]
+    disk: Option<u64>,
     /// This process is the one in the background
     #[arg(long, hide = true, conflicts_with = "detach")]
     background: bool,
@@ -82,7 +96,7 @@ impl Start {
         let project = options.project()?;
         let faults = options.rehearsal.read()?;
         options.rehearsal.record(&faults, &sandbox::private_folder(&project)?, ui)?;
-        let sandbox = Sandbox::start_with(&project, self.settings(options, faults))?;
+        let sandbox = Sandbox::start_with(&project, self.settings(options, faults)?)?;
         env::show(&sandbox, options, ui);
         let text = format!("the sandbox runs at {}; Ctrl-C ends it", sandbox.access().url);
         ui.emit(Event::message(Level::Success, text));
@@ -92,9 +106,16 @@ impl Start {
         Ok(0)
     }
 
-    fn settings(&self, options: &Options, faults: Faults) -> sandbox::Options {
+    fn settings(&self, options: &Options, faults: Faults) -> Result<sandbox::Options> {
         let usual = sandbox::Options::default();
-        sandbox::Options {
+        if let Some(speed) = self.speed {
+            usual.clock.set_speed(speed)?;
+        }
+        let host_limits = match self.disk {
+            Some(disk) => HostLimits { disk, ..usual.host_limits.clone() },
+            None => usual.host_limits.clone(),
+        };
+        Ok(sandbox::Options {
             boot_time: self.boot_time.unwrap_or(usual.boot_time),
             faults,
             limit: options.rehearsal.sandbox_hosts,
@@ -103,8 +124,10 @@ impl Start {
             port: self.port.unwrap_or(usual.port),
             ssh_port: self.ssh_port.unwrap_or(usual.ssh_port),
             shared: true,
+            check_signatures: self.check_signatures,
+            host_limits,
             ..usual
-        }
+        })
     }
 
     /// Starts the same command line once more, in the background, and waits until it can be used.
@@ -146,6 +169,14 @@ impl Start {
             }
             std::thread::sleep(INTERVAL);
         }
+    }
+}
+
+/// How fast a clock is to go.
+pub(super) fn speed(text: &str) -> std::result::Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(speed) if (0.0..=clock::FASTEST).contains(&speed) => Ok(speed),
+        _ => Err(format!("expected a number from 0 to {}", clock::FASTEST)),
     }
 }
 

@@ -72,10 +72,11 @@ impl Ec2 {
         mode: Mode,
         observer: Option<Observer>,
     ) -> Ec2 {
+        let transport = Transport::watched(Watch::new(mode, observer), endpoint.names.clone());
         let shared = Shared {
             endpoint,
             settings,
-            transport: Transport::watched(Watch::new(mode, observer)),
+            transport,
             config: OnceCell::new(),
             clients: Mutex::new(HashMap::new()),
             identity: OnceCell::new(),
@@ -104,7 +105,9 @@ impl Ec2 {
             // does. One with fixed keys is a sandbox of ours.
             let known = config.endpoint_url().is_none() && std::env::var_os("AWS_ENDPOINT_URL_EC2").is_none();
             if watch.asks() && (known || self.shared.endpoint.keys.is_some()) {
-                watch.set_unwatched(config.to_builder().http_client(Transport::default().client()).build());
+                watch.set_unwatched(
+                    config.to_builder().http_client(self.shared.transport.unwatched().client()).build(),
+                );
             }
             config
         };
@@ -129,14 +132,14 @@ impl Ec2 {
                 .retry_config(RetryConfig::disabled())
                 .timeout_config(timeouts)
                 .http_client(transport.client());
-            config.set_endpoint_url(endpoint.url.clone());
+            config.set_endpoint_url(endpoint.url_of("aws", None));
             return config.build();
         }
         let mut loader = aws_config::defaults(version)
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts)
             .http_client(transport.client());
-        if let Some(url) = &endpoint.url {
+        if let Some(url) = endpoint.url_of("aws", None) {
             loader = loader.endpoint_url(url);
         }
         if let Some(profile) = &endpoint.profile {
@@ -177,9 +180,12 @@ impl Ec2 {
         if let Some(client) = clients.get(region) {
             return client.clone();
         }
-        let config = aws_sdk_ec2::config::Builder::from(config)
-            .region(aws_sdk_ec2::config::Region::new(region.to_owned()))
-            .build();
+        let mut config = aws_sdk_ec2::config::Builder::from(config)
+            .region(aws_sdk_ec2::config::Region::new(region.to_owned()));
+        if self.shared.endpoint.names.is_some() {
+            config.set_endpoint_url(self.shared.endpoint.url_of("ec2", Some(region)));
+        }
+        let config = config.build();
         let client = Client::from_conf(config);
         clients.insert(region.to_owned(), client.clone());
         client
@@ -202,10 +208,10 @@ impl Ec2 {
     /// The address from which the internet sees this machine.
     pub(super) async fn address(&self) -> Result<IpAddr> {
         let config = self.config().await;
-        let special =
-            std::env::var("AWS_ENDPOINT_URL_EC2").ok().filter(|_| self.shared.endpoint.url.is_none());
+        let own = self.shared.endpoint.url.as_deref();
+        let special = std::env::var("AWS_ENDPOINT_URL_EC2").ok().filter(|_| own.is_none());
         if let Some(address) =
-            special.as_deref().or(config.endpoint_url()).and_then(super::transport::loopback)
+            special.as_deref().or(own).or(config.endpoint_url()).and_then(super::transport::loopback)
         {
             return Ok(address);
         }

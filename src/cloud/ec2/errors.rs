@@ -1,10 +1,13 @@
 //! From the SDK's errors to ours: code, message, hint, and whether trying again can help.
 
 use std::error::Error as StdError;
+use std::time::{Duration, SystemTime};
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
 
 use crate::cloud::codes::{self, Class};
 use crate::error::{Error, Kind};
@@ -20,7 +23,7 @@ where
         let status = service.raw().status().as_u16();
         let code = service.err().code().map_or_else(|| code_of_status(status).to_owned(), str::to_owned);
         let message = service.err().message().map_or_else(|| format!("HTTP status {status}"), tidy);
-        let passing = status >= 500 || status == 429;
+        let passing = status >= 500 || status == 429 || is_about_the_time(&code, service.raw());
         return build(action, region, name, &code, &message, passing);
     }
     if let Some(credentials) = find::<CredentialsError>(error) {
@@ -66,10 +69,25 @@ fn build(action: &str, region: &str, name: &str, code: &str, message: &str, pass
     let error =
         Error::new(kind, format!("{name} in {region}: {message}")).with_code(code).retryable(retryable);
     let error = if codes::throttled(code) { error.throttled() } else { error };
-    match codes::hint(code, action, region) {
+    match codes::hint_about(code, message, action, region) {
         Some(hint) => error.with_hint(hint),
         None => error,
     }
+}
+
+/// Services take requests that are five minutes off, and a clock that is a little off is not the reason.
+const SKEW: Duration = Duration::from_secs(4 * 60);
+
+/// Whether a request was refused because this machine's clock is wrong. The client has read the right time
+/// from the answer then and signs by it: the same request will do, if it was that.
+fn is_about_the_time(code: &str, answer: &HttpResponse) -> bool {
+    if !codes::about_the_time(code) {
+        return false;
+    }
+    let date = answer.headers().get("date").and_then(|date| DateTime::from_str(date, Format::HttpDate).ok());
+    let Some(theirs) = date.and_then(|date| SystemTime::try_from(date).ok()) else { return false };
+    let ours = SystemTime::now();
+    theirs.duration_since(ours).or_else(|_| ours.duration_since(theirs)).is_ok_and(|skew| skew > SKEW)
 }
 
 /// A code for an answer that has none.
@@ -170,6 +188,31 @@ mod tests {
         let broken = CredentialsError::invalid_configuration("profile `x` is not defined");
         let broken = credentials_error("sts:GetCallerIdentity", "r", &broken);
         assert!(broken.message().contains("profile `x`"), "{broken}");
+    }
+
+    #[test]
+    fn the_limit_of_the_sandbox_is_no_quota() {
+        let hint = |message| {
+            let error = build("ec2:RunInstances", "r", "X", "InstanceLimitExceeded", message, false);
+            error.hint().unwrap_or_default().to_owned()
+        };
+        assert!(hint("this is the limit of the sandbox, of which 2 are left").contains("--sandbox-hosts"));
+        assert!(hint("more than your current limit").contains("service-quotas"));
+    }
+
+    #[test]
+    fn a_wrong_clock_is_worth_another_attempt_and_a_wrong_key_is_not() {
+        let answer = |seconds: i64| {
+            let body = aws_smithy_types::body::SdkBody::empty();
+            let mut answer = HttpResponse::new(400.try_into().unwrap(), body);
+            let date = DateTime::from_secs(DateTime::from(SystemTime::now()).secs() + seconds);
+            answer.headers_mut().insert("date", date.fmt(Format::HttpDate).unwrap());
+            answer
+        };
+        assert!(is_about_the_time("RequestExpired", &answer(-600)));
+        assert!(is_about_the_time("AuthFailure", &answer(600)));
+        assert!(!is_about_the_time("AuthFailure", &answer(30)), "the key is wrong");
+        assert!(!is_about_the_time("UnauthorizedOperation", &answer(600)));
     }
 
     #[test]

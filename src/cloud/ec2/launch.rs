@@ -394,7 +394,7 @@ fn quota(refusal: &Refusal) -> Option<Error> {
 fn refusal_error(refusal: &Refusal) -> Error {
     let region = refusal.zone.trim_end_matches(|c: char| c.is_ascii_lowercase());
     let error = Error::aws(refusal.message.clone()).with_code(&refusal.code);
-    match codes::hint(&refusal.code, "ec2:CreateFleet", region) {
+    match codes::hint_about(&refusal.code, &refusal.message, "ec2:CreateFleet", region) {
         Some(hint) => error.with_hint(hint),
         None => error,
     }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use aws_smithy_http_client::{Connector, proxy::ProxyConfig, tls};
+use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns, ResolveDnsError};
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
     http_client_fn,
@@ -16,7 +17,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::byte_stream::ByteStream;
 
 use super::plan::{Watch, Watched};
-use crate::cloud::codes;
+use crate::cloud::{Names, codes};
 use crate::error::{Error, Result};
 
 /// Answers with the caller's address in plain text.
@@ -32,12 +33,18 @@ type Timeouts = (Option<Duration>, Option<Duration>);
 pub(super) struct Transport {
     connectors: Arc<Mutex<HashMap<Timeouts, SharedHttpConnector>>>,
     watch: Arc<Watch>,
+    names: Option<Lookup>,
 }
 
 impl Transport {
-    /// Connections whose requests are watched.
-    pub(super) fn watched(watch: Watch) -> Self {
-        Transport { connectors: Arc::default(), watch: Arc::new(watch) }
+    /// Connections whose requests are watched, to where `names` says, or the system.
+    pub(super) fn watched(watch: Watch, names: Option<Names>) -> Self {
+        Transport { connectors: Arc::default(), watch: Arc::new(watch), names: names.map(Lookup) }
+    }
+
+    /// Connections to the same places that nobody watches.
+    pub(super) fn unwatched(&self) -> Self {
+        Transport { names: self.names.clone(), ..Transport::default() }
     }
 
     /// What watches the requests.
@@ -55,7 +62,7 @@ impl Transport {
         let key = (settings.connect_timeout(), settings.read_timeout());
         let mut connectors = self.connectors.lock().unwrap_or_else(PoisonError::into_inner);
         let build = || {
-            let inner = SharedHttpConnector::new(ByScheme::new(settings.clone()));
+            let inner = SharedHttpConnector::new(ByScheme::new(settings.clone(), self.names.clone()));
             match self.watch.is_idle() {
                 true => inner,
                 false => SharedHttpConnector::new(Watched { watch: Arc::clone(&self.watch), inner }),
@@ -116,17 +123,27 @@ pub(super) fn loopback(url: &str) -> Option<IpAddr> {
 /// Sends each request through the connections of its scheme, and builds those when first needed.
 struct ByScheme {
     settings: HttpConnectorSettings,
+    names: Option<Lookup>,
     plain: OnceLock<Connector>,
     secure: OnceLock<Connector>,
 }
 
 impl ByScheme {
-    fn new(settings: HttpConnectorSettings) -> Self {
-        ByScheme { settings, plain: OnceLock::new(), secure: OnceLock::new() }
+    fn new(settings: HttpConnectorSettings, names: Option<Lookup>) -> Self {
+        ByScheme { settings, names, plain: OnceLock::new(), secure: OnceLock::new() }
     }
 
     fn plain(&self) -> Connector {
-        Connector::builder().connector_settings(self.settings.clone()).build_http()
+        let builder = Connector::builder().connector_settings(self.settings.clone());
+        let Some(names) = self.names.clone() else { return builder.build_http() };
+        // Names can be looked up otherwise only where certificates are checked. There are none to check
+        // here, and to trust nobody spares loading those of the system; it cannot fail for want of any.
+        let nobody = tls::TlsContext::builder().with_trust_store(tls::TrustStore::empty()).build();
+        let Ok(nobody) = nobody else { return builder.build_http() };
+        builder
+            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+            .tls_context(nobody)
+            .build_with_resolver(names)
     }
 
     fn secure(&self) -> Connector {
@@ -150,6 +167,24 @@ impl HttpConnector for ByScheme {
             return self.plain.get_or_init(|| self.plain()).call(request);
         }
         self.secure.get_or_init(|| self.secure()).call(request)
+    }
+}
+
+/// The names of an endpoint, as the SDK asks for them.
+#[derive(Debug, Clone)]
+struct Lookup(Names);
+
+impl ResolveDns for Lookup {
+    fn resolve_dns<'a>(&'a self, name: &'a str) -> DnsFuture<'a> {
+        let (names, name) = (self.0.clone(), name.to_owned());
+        DnsFuture::new(async move {
+            // It may ask somebody and wait for the answer.
+            match tokio::task::spawn_blocking(move || names.find(&name)).await {
+                Ok(Ok(address)) => Ok(vec![address]),
+                Ok(Err(error)) => Err(ResolveDnsError::new(error)),
+                Err(error) => Err(ResolveDnsError::new(error)),
+            }
+        })
     }
 }
 

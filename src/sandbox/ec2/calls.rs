@@ -15,7 +15,7 @@ pub struct RecordedCall {
     /// The id of the request, as its answer tells it.
     pub id: String,
     /// `ec2`, `sts`, `ssm`, `secretsmanager`, `monitoring` (CloudWatch), `s3`, `servicequotas`, `iam` or
-    /// `pricing`.
+    /// `pricing`; `dns` for a look-up that failed on purpose.
     pub service: String,
     /// `RunInstances`.
     pub action: String,
@@ -30,7 +30,7 @@ pub struct RecordedCall {
     /// Milliseconds from the start of the endpoint to the moment when the answer was ready.
     pub end_ms: f64,
     /// The faults that struck it: `latency`, `throttle`, `throttling`, `error`, `lost-request`, `lost-answer`,
-    /// `cut-answer`, `malformed-answer`.
+    /// `cut-answer`, `malformed-answer`, `dns`.
     pub faults: Vec<&'static str>,
     /// What was asked, by full name (`Filter.1.Name`); user data only by its size.
     pub parameters: BTreeMap<String, String>,

@@ -130,6 +130,7 @@ pub(super) fn note(region: &mut Region, before: &BTreeSet<String>, now: Moment, 
 
 #[cfg(test)]
 mod tests {
+    use super::super::model::chance::Chance;
     use super::super::{regions, router};
     use super::*;
 
@@ -137,7 +138,7 @@ mod tests {
     fn a_resource_is_seen_when_its_time_has_come() {
         let delay = Duration::from_secs(3);
         let now = Moment::from_seconds(1_000);
-        let mut region = Region::new(regions::find("us-west-2").unwrap());
+        let mut region = Region::new(regions::find("us-west-2").unwrap(), Chance::default());
         let before = ids(&region);
         let vpc = region.default_vpc().unwrap().id.clone();
         let group = region.add_group(&vpc, "web", "web");

@@ -61,10 +61,45 @@ impl Force {
         }
     }
 
+    /// The same force with other faults. What is counted and drawn goes on; windows are counted from where
+    /// they were, or from `now` if there were none.
+    pub fn changed(&self, faults: Faults, now: Moment) -> Self {
+        let faults = faults.seeded();
+        let used = |wanted: &Refusal| {
+            let before = self.faults.refusals.iter().position(|refusal| refusal == wanted);
+            before.and_then(|index| Some(self.refused.get(index)?.load(Ordering::Relaxed))).unwrap_or(0)
+        };
+        let buckets = match self.faults.throttling == faults.throttling {
+            true => self.buckets.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            false => HashMap::new(),
+        };
+        Force {
+            refused: faults.refusals.iter().map(|refusal| AtomicU32::new(used(refusal))).collect(),
+            occurrences: self.occurrences.clone(),
+            buckets: Mutex::new(buckets),
+            since: if self.faults.has_windows() { self.since } else { now },
+            faults,
+        }
+    }
+
     /// What chance has for a request.
     pub fn lot(&self, call: &RecordedCall) -> Lot {
         let seed = self.faults.seed.unwrap_or_default();
         self.occurrences.next(seed, &call.action, &call.region, &identity(&call.parameters))
+    }
+
+    /// What chance has for looking up the name of a region's endpoint.
+    pub fn lot_of_lookup(&self, region: &str) -> Lot {
+        self.occurrences.next(self.faults.seed.unwrap_or_default(), "look-up", region, "")
+    }
+
+    /// Whether the name of a region's endpoint, empty for none, does not resolve.
+    pub fn hides_name(&self, region: &str, lot: Lot, now: Moment) -> bool {
+        let found = self.faults.dns.iter().find(|failure| {
+            failure.region.as_deref().is_none_or(|only| only == region)
+                && self.holds(failure.during.as_ref(), now)
+        });
+        found.is_some_and(|failure| lot.strikes("dns", failure.rate))
     }
 
     /// Whether something with a window holds at a moment.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::actions::Effect;
+use super::model::chance::Chance;
 use super::model::cloud::Cloud;
 use super::model::instance::{Ending, State};
 use super::model::region::Region;
@@ -13,6 +14,7 @@ use super::moment::Moment;
 use super::regions::Place;
 use super::{Machine, Warning};
 use crate::error::Error;
+use crate::sandbox::faults::dice::number;
 
 /// What one request at a time works on.
 pub(super) struct Held {
@@ -40,9 +42,11 @@ impl Held {
     }
 
     /// Makes the resources that a region has from the start, when it is used for the first time.
-    pub fn open(&mut self, place: &Place) {
+    /// With a seed it is always the same ones.
+    pub fn open(&mut self, place: &Place, seed: Option<u64>) {
         if !self.cloud.regions.contains_key(place.name) {
-            self.cloud.regions.insert(place.name.to_owned(), Region::new(place));
+            let chance = Chance::of(seed.map(|seed| number(seed, &["region", place.name])));
+            self.cloud.regions.insert(place.name.to_owned(), Region::new(place, chance));
             self.revision += 1;
         }
     }

@@ -241,6 +241,11 @@ impl Connections {
                 Response::json(200, lines.collect::<String>())
             }
             (Method::GET, "/_sandbox/status") => Response::json(200, self.service.status().await.to_string()),
+            (Method::GET, "/_sandbox/resolve") => {
+                let name = request.uri().query().and_then(|query| query.strip_prefix("name="));
+                let address = self.service.resolves(name.unwrap_or_default()).then_some("127.0.0.1");
+                Response::json(200, serde_json::json!({ "address": address }).to_string())
+            }
             (Method::GET, "/_sandbox/clock") => {
                 Response::json(200, format!("{}\n", self.service.clock_state()))
             }
@@ -251,7 +256,8 @@ impl Connections {
                     Err(error) => response::json_fault(&Fault::internal(error.to_string())),
                 }
             }
-            (Method::POST, "/_sandbox/clock") | (Method::PUT, "/_sandbox/faults") => {
+            (Method::POST, "/_sandbox/clock" | "/_sandbox/faults") | (Method::PUT, "/_sandbox/faults") => {
+                let adds = request.method() == Method::POST;
                 let body = Limited::new(request.into_body(), LONGEST_BODY).collect().await;
                 let text = body.ok().and_then(|body| String::from_utf8(body.to_bytes().into()).ok());
                 let Some(text) = text else {
@@ -259,7 +265,8 @@ impl Connections {
                 };
                 let done = match path.as_str() {
                     "/_sandbox/clock" => self.service.set_clock(&text).await,
-                    _ => self.service.set_faults(&text),
+                    _ if adds => self.service.change_faults(&text).await,
+                    _ => self.service.set_faults(&text).await,
                 };
                 match done {
                     Ok(answer) => Response::json(200, format!("{answer}\n")),
@@ -273,14 +280,16 @@ impl Connections {
                 }
             }
             (Method::GET, path) if path.starts_with("/_sandbox/hosts/") => {
-                let id =
-                    path.strip_prefix("/_sandbox/hosts/").and_then(|rest| rest.strip_suffix("/commands"));
-                match id {
-                    Some(id) => match self.service.commands(id).await {
-                        Ok(lines) => Response::json(200, lines),
-                        Err(fault) => response::json_fault(&fault),
-                    },
-                    None => response::json_fault(&not_found(path)),
+                let rest = path.strip_prefix("/_sandbox/hosts/").unwrap_or_default();
+                let all = request.uri().query() != Some("unusual");
+                let told = match rest.split_once('/') {
+                    None => self.service.spoilt(rest, all).await.map(|faults| format!("{faults}\n")),
+                    Some((id, "commands")) => self.service.commands(id).await,
+                    Some(_) => Err(not_found(path)),
+                };
+                match told {
+                    Ok(text) => Response::json(200, text),
+                    Err(fault) => response::json_fault(&fault),
                 }
             }
             (

@@ -34,10 +34,7 @@ pub(super) fn planned(call: &mut Call<'_>, kind: &InstanceType, zone: &str) -> O
     *call.spot_launched += 1;
     let lot = call.lot;
     let plan = call.faults.interruptions.iter().find(|plan| {
-        plan.number.is_none_or(|only| only == number)
-            && plan.zone.as_deref().is_none_or(|only| only == zone)
-            && plan.instance_type.as_deref().is_none_or(|only| only == kind.name)
-            && lot.strikes(&format!("interruption {number}"), plan.share)
+        plan.which.picks(number, zone, kind.name, lot.fraction(&format!("interruption {number}")))
     })?;
     let notice = call.now.plus(plan.after);
     Some(Doom {

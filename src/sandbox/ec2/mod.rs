@@ -115,6 +115,18 @@ pub trait Machines: Send + Sync {
         Vec::new()
     }
 
+    /// What goes wrong with a machine now, as [`Machines::spoil`] takes it; what does not go wrong is told
+    /// only if it is to be `all`.
+    async fn spoilt(&self, id: &str, all: bool) -> Result<serde_json::Value> {
+        let _ = all;
+        Err(Error::usage(format!("{id} cannot be made to fail")))
+    }
+
+    /// Other faults are in force from now on: their rules about hosts count for machines that boot.
+    fn expect(&self, faults: &Faults) {
+        let _ = faults;
+    }
+
     /// What the machine was asked for so far, a JSON object per line.
     async fn commands(&self, id: &str) -> Result<String> {
         let _ = id;
@@ -162,6 +174,10 @@ pub struct Machine {
     pub user_data: Option<Vec<u8>>,
     /// When the instance was launched.
     pub launched: SystemTime,
+    /// The tags of the instance, if its metadata service is to tell them (`InstanceMetadataTags`).
+    pub metadata_tags: Option<Vec<(String, String)>>,
+    /// Whether its metadata service also answers without a token (`HttpTokens=optional`).
+    pub metadata_v1: bool,
 }
 
 // User data often holds secrets: Debug shows only its size.

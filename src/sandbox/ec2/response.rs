@@ -109,8 +109,12 @@ pub(super) fn iam(action: &str, request_id: &str, answer: Xml) -> Response {
 
 /// A new request id in the form of a UUID.
 pub(super) fn request_id() -> String {
-    let random: u128 = rand::random();
-    let hex = format!("{random:032x}");
+    uuid(rand::random())
+}
+
+/// A number in the form of a UUID.
+pub(super) fn uuid(number: u128) -> String {
+    let hex = format!("{number:032x}");
     let parts =
         [0..8, 8..12, 12..16, 16..20, 20..32].map(|range| hex.get(range).unwrap_or_default().to_owned());
     parts.join("-")

@@ -19,13 +19,14 @@ use super::fault::Fault;
 use super::force::Force;
 use super::held::{Held, Step};
 use super::holders;
+use super::http::Asked;
 use super::interruptions::{self, Interrupt};
 use super::inventory::{self, Holding};
 use super::market;
+use super::model::chance::Chance;
 use super::model::cloud::Cloud;
 use super::model::id;
 use super::model::instance::Pace;
-use super::model::region::Region;
 use super::moment::Moment;
 use super::power_off;
 use super::regions::{self, Place};
@@ -41,8 +42,8 @@ use super::xml::Xml;
 use super::{Machines, Options};
 use crate::error::{Error, Kind, Result};
 use crate::sandbox::clock::STORE_EVERY;
-use crate::sandbox::faults::Faults;
-use crate::sandbox::faults::dice::Lot;
+use crate::sandbox::faults::dice::{Lot, number};
+use crate::sandbox::faults::{Change, Faults};
 
 /// How many machines are started or removed at once.
 const MACHINES_AT_ONCE: usize = 64;
@@ -68,6 +69,17 @@ pub(super) struct Service {
     calls: Arc<Calls>,
     /// Tells that there may be more spot instances to take back.
     doomed: Notify,
+}
+
+/// An action that is to be carried out in a region.
+#[derive(Clone, Copy)]
+struct Work<'a> {
+    operation: &'static Operation,
+    params: &'a Params,
+    place: &'static Place,
+    force: &'a Force,
+    lot: Lot,
+    now: Moment,
 }
 
 /// What happened to a machine.
@@ -115,6 +127,7 @@ impl Service {
             cloud.roles.extend(iam::ROLES.iter().map(|(_, role)| (*role).to_owned()));
         }
         cloud.settle(now, pace(&options));
+        cloud.generation += 1;
         let service = Service {
             force: RwLock::new(Arc::new(Force::new(options.faults.clone(), now))),
             struck: StruckLog::new(&options.folder),
@@ -147,7 +160,8 @@ impl Service {
                 for instance in contents.instances.values() {
                     match &instance.ending {
                         None if instance.state.stopped() => {}
-                        None => effects.push(Effect::Boot(instance.machine(region))),
+                        None => effects
+                            .push(Effect::Boot(instance.machine(region, contents.tags.get(&instance.id)))),
                         Some(ending) if !ending.removed => {
                             effects.push(Effect::Remove(instance.id.clone()));
                         }
@@ -174,17 +188,47 @@ impl Service {
     }
 
     /// Puts other faults into force, from JSON or TOML; tells them as they are then.
-    pub fn set_faults(&self, text: &str) -> Result<Value, Fault> {
+    pub async fn set_faults(&self, text: &str) -> Result<Value, Fault> {
         let faults = if text.trim_start().starts_with('{') {
             serde_json::from_str(text).map_err(|error| Fault::value(error.to_string()))
         } else {
             Faults::parse_toml("faults.toml", text).map_err(|error| Fault::value(error.message()))
         };
+        let (faults, now) = (faults?, self.now());
+        self.renew().await;
+        self.put_into_force(|_| Ok(Force::new(faults, now)))
+    }
+
+    /// Changes the faults in force, from a [`Change`] as JSON; tells them as they are then.
+    pub async fn change_faults(&self, text: &str) -> Result<Value, Fault> {
+        let change: Change = serde_json::from_str(text).map_err(|error| Fault::value(error.to_string()))?;
         let now = self.now();
-        let force = Arc::new(Force::new(faults?, now));
-        self.struck.in_force(&force, now);
+        if change.clear_all {
+            self.renew().await;
+        }
+        self.put_into_force(|force| {
+            let changed = change.apply(force).map_err(|error| match error.hint() {
+                Some(hint) => Fault::value(format!("{}; {hint}", error.message())),
+                None => Fault::value(error.message()),
+            })?;
+            Ok(if change.clear_all { Force::new(changed, now) } else { force.changed(changed, now) })
+        })
+    }
+
+    /// What is drawn from now on is not what was drawn before, though counting begins anew.
+    async fn renew(&self) {
+        let mut held = self.held.lock().await;
+        held.cloud.generation += 1;
+        held.revision += 1;
+    }
+
+    fn put_into_force(&self, make: impl FnOnce(&Force) -> Result<Force, Fault>) -> Result<Value, Fault> {
+        let mut current = self.force.write().unwrap_or_else(PoisonError::into_inner);
+        let force = Arc::new(make(&current)?);
         let told = serde_json::to_value(&**force).map_err(|error| Fault::internal(error.to_string()))?;
-        *self.force.write().unwrap_or_else(PoisonError::into_inner) = force;
+        self.struck.in_force(&force, self.now());
+        self.machines.expect(&force);
+        *current = force;
         Ok(told)
     }
 
@@ -216,6 +260,29 @@ impl Service {
         Ok(self.clock_state())
     }
 
+    /// Whether a name of this endpoint, such as `ec2.us-west-2.sandbox`, resolves now.
+    pub fn resolves(&self, name: &str) -> bool {
+        let mut parts = name.split('.').skip(1);
+        let region = parts.next().filter(|_| parts.next().is_some()).unwrap_or_default();
+        let force = self.force();
+        let lot = force.lot_of_lookup(region);
+        if !force.hides_name(region, lot, self.now()) {
+            return true;
+        }
+        let call = RecordedCall {
+            service: "dns".to_owned(),
+            action: "Resolve".to_owned(),
+            region: region.to_owned(),
+            code: Some("NoSuchName".to_owned()),
+            start_ms: self.calls.now(),
+            faults: vec!["dns"],
+            parameters: BTreeMap::from([("Name".to_owned(), name.to_owned())]),
+            ..Asked::unreadable()
+        };
+        self.note_call(call, lot);
+        false
+    }
+
     /// Writes a call down, and the faults that struck it.
     pub fn note_call(&self, call: RecordedCall, lot: Lot) {
         self.struck.struck(&call.faults, &call, lot.nth, self.now());
@@ -239,11 +306,13 @@ impl Service {
             let mut held = self.held.lock().await;
             let now = self.now();
             held.cloud.settle(now, pace(&self.options));
-            held.open(place);
+            let seed = force.seed.map(|seed| number(seed, &[&held.cloud.generation.to_string()]));
+            held.open(place, seed);
+            let work = Work { operation, params, place, force, lot, now };
             if dry_run {
-                return Err(self.rehearse(&held.cloud, operation, params, place, (force, lot), now));
+                return Err(self.rehearse(&held.cloud, work));
             }
-            let (xml, effects) = self.run(&mut held.cloud, operation, params, place, (force, lot), now)?;
+            let (xml, effects) = self.run(&mut held.cloud, work)?;
             if operation.writes {
                 held.revision += 1;
                 if !force.interruptions.is_empty() {
@@ -389,13 +458,19 @@ impl Service {
         Ok(())
     }
 
-    /// Makes things go wrong with a machine: `{"instance_id": "i-…", "faults": {…}}`.
+    /// Makes things go wrong with a machine: `{"instance_id": "i-…", "faults": {…}}`, or a list of short forms.
     pub async fn spoil(&self, wanted: Value) -> Result<(), Fault> {
         let wanted: Spoil =
             serde_json::from_value(wanted).map_err(|error| Fault::value(error.to_string()))?;
         id::INSTANCE.check(&wanted.instance_id)?;
         let done = self.machines.spoil(&wanted.instance_id, wanted.faults).await;
         done.map_err(|error| refused(&error))
+    }
+
+    /// What goes wrong with a machine now; what does not is told only if it is to be `all`.
+    pub async fn spoilt(&self, instance: &str, all: bool) -> Result<Value, Fault> {
+        id::INSTANCE.check(instance)?;
+        self.machines.spoilt(instance, all).await.map_err(|error| refused(&error))
     }
 
     /// What a machine was asked for, a JSON object per line.
@@ -484,20 +559,15 @@ impl Service {
         self.options.clock.store()
     }
 
-    fn run(
-        &self,
-        cloud: &mut Cloud,
-        operation: &Operation,
-        params: &Params,
-        place: &'static Place,
-        chance: (&Force, Lot),
-        now: Moment,
-    ) -> Result<(Xml, Vec<Effect>), Fault> {
+    fn run(&self, cloud: &mut Cloud, work: Work<'_>) -> Result<(Xml, Vec<Effect>), Fault> {
+        let Work { operation, params, place, force, lot, now } = work;
         let delay = self.options.consistency_delay;
-        let region = cloud.regions.entry(place.name.to_owned()).or_insert_with(|| Region::new(place));
+        let generation = cloud.generation.to_string();
+        let region = cloud.regions.entry(place.name.to_owned()).or_default();
+        region.chance = Chance::of(force.seed.map(|_| lot.number(&generation)));
         let before = if delay.is_zero() { BTreeSet::new() } else { consistency::ids(region) };
         let hidden = consistency::hide(region, operation, params, now, delay);
-        let done = self.call(cloud, operation, params, place, chance, now);
+        let done = self.call(cloud, work);
         let region = cloud.regions.entry(place.name.to_owned()).or_default();
         consistency::restore(region, hidden);
         if !delay.is_zero() && operation.writes {
@@ -506,15 +576,8 @@ impl Service {
         done
     }
 
-    fn call(
-        &self,
-        cloud: &mut Cloud,
-        operation: &Operation,
-        params: &Params,
-        place: &'static Place,
-        chance: (&Force, Lot),
-        now: Moment,
-    ) -> Result<(Xml, Vec<Effect>), Fault> {
+    fn call(&self, cloud: &mut Cloud, work: Work<'_>) -> Result<(Xml, Vec<Effect>), Fault> {
+        let Work { operation, params, place, force, lot, now } = work;
         // Copied for the one action that compares regions.
         let elsewhere = match operation.name {
             "GetSpotPlacementScores" => cloud.regions.clone(),
@@ -528,8 +591,8 @@ impl Service {
             spot_launched: &mut cloud.spot_launched,
             region: cloud.regions.entry(place.name.to_owned()).or_default(),
             addresses: &mut cloud.addresses,
-            faults: chance.0,
-            lot: chance.1,
+            faults: force,
+            lot,
             limit: self.options.limit,
             now,
             effects: Vec::new(),
@@ -540,16 +603,8 @@ impl Service {
     }
 
     /// What a dry run answers: the error the action would give, or that there would be none.
-    fn rehearse(
-        &self,
-        cloud: &Cloud,
-        operation: &Operation,
-        params: &Params,
-        place: &'static Place,
-        chance: (&Force, Lot),
-        now: Moment,
-    ) -> Fault {
-        match self.run(&mut cloud.clone(), operation, params, place, chance, now) {
+    fn rehearse(&self, cloud: &Cloud, work: Work<'_>) -> Fault {
+        match self.run(&mut cloud.clone(), work) {
             Err(fault) => fault,
             Ok(_) => {
                 let message = "Request would have succeeded, but DryRun flag is set.";

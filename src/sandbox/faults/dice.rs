@@ -1,7 +1,7 @@
 //! Chance that depends on what is asked, never on the order in which it is asked.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A number from 0 to below 1 that depends on nothing but its arguments.
 pub(in crate::sandbox) fn fraction(seed: u64, words: &[&str]) -> f64 {
@@ -19,9 +19,9 @@ pub(in crate::sandbox) fn number(seed: u64, words: &[&str]) -> u64 {
     hash ^ (hash >> 33)
 }
 
-/// Tells the first, second, … of equal requests apart.
-#[derive(Debug, Default)]
-pub(in crate::sandbox) struct Occurrences(Mutex<HashMap<u64, u32>>);
+/// Tells the first, second, … of equal requests apart. Clones count together.
+#[derive(Debug, Clone, Default)]
+pub(in crate::sandbox) struct Occurrences(Arc<Mutex<HashMap<u64, u32>>>);
 
 impl Occurrences {
     /// The lot of a request: of everything that is drawn for it.
@@ -44,6 +44,11 @@ pub(in crate::sandbox) struct Lot {
 }
 
 impl Lot {
+    /// A number for a purpose.
+    pub fn number(&self, purpose: &str) -> u64 {
+        number(self.seed, &[purpose])
+    }
+
     /// A number from 0 to below 1 for a purpose.
     pub fn fraction(&self, purpose: &str) -> f64 {
         fraction(self.seed, &[purpose])

@@ -1,15 +1,13 @@
 //! How long answers take.
 
 use std::f64::consts::TAU;
-use std::fmt;
 use std::time::Duration;
 
-use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{self, MapAccess, SeqAccess, Visitor};
+use serde::de;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::schedule::Window;
-use super::values::{self, some_seconds};
+use super::values::{self, Rule, some_seconds};
 
 /// How much longer the answers of some actions take. Of several that apply the first counts; calls at the
 /// same time wait at the same time. It is real time, whatever the sandbox's clock shows.
@@ -151,46 +149,12 @@ impl Serialize for Latency {
     }
 }
 
-/// A number of seconds, one rule, or several.
-pub(super) fn rules<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Latency>, D::Error> {
-    struct Rules;
+impl Rule for Latency {
+    const EXPECTED: &'static str = "seconds, or one or more tables";
 
-    impl Rules {
-        fn fixed<E: de::Error>(seconds: f64) -> Result<Vec<Latency>, E> {
-            let time = values::seconds::deserialize(de::value::F64Deserializer::new(seconds))?;
-            Ok(vec![Latency::fixed(time)])
-        }
+    fn of_number<E: de::Error>(seconds: f64) -> Result<Self, E> {
+        Ok(Latency::fixed(values::seconds::deserialize(de::value::F64Deserializer::new(seconds))?))
     }
-
-    impl<'de> Visitor<'de> for Rules {
-        type Value = Vec<Latency>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("seconds, or one or more tables")
-        }
-
-        fn visit_i64<E: de::Error>(self, seconds: i64) -> Result<Self::Value, E> {
-            Self::fixed(seconds as f64)
-        }
-
-        fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<Self::Value, E> {
-            Self::fixed(seconds as f64)
-        }
-
-        fn visit_f64<E: de::Error>(self, seconds: f64) -> Result<Self::Value, E> {
-            Self::fixed(seconds)
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-            Ok(vec![Latency::deserialize(MapAccessDeserializer::new(map))?])
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
-            Vec::deserialize(SeqAccessDeserializer::new(seq))
-        }
-    }
-
-    from.deserialize_any(Rules)
 }
 
 #[cfg(test)]

@@ -7,18 +7,26 @@
 //! | `schedule` | when a fault is in force |
 //! | `pools` | capacity, prices, interruptions and quotas |
 //! | `refusal` | errors with any code |
+//! | `dns` | names that do not resolve |
 //! | `host` | which hosts have something wrong with them |
+//! | `selector` | hosts and instances by number, pool and share |
+//! | `change` | what is added to, or taken from, what is in force |
+//! | `text` | faults as the text of a file |
 //! | `values` | units, ranges and names of single values |
 //! | `short` | `--fault throttle=0.2` |
 //! | `dice` | chance that does not depend on the order of requests |
 
+mod change;
 pub(super) mod dice;
+mod dns;
 mod host;
 mod latency;
 mod pools;
 mod refusal;
 pub(super) mod schedule;
+mod selector;
 mod short;
+pub(super) mod text;
 mod throttling;
 mod values;
 
@@ -28,11 +36,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::config;
 use crate::error::Result;
+pub use change::Change;
+pub use dns::DnsFailure;
 pub use host::HostRule;
 pub use latency::{Delay, Latency};
 pub use pools::{CapacityFault, Interruption, Lifecycle, Market, PriceFault, QuotaSetting};
 pub use refusal::Refusal;
 pub use schedule::Window;
+pub use selector::Selector;
 pub use throttling::{Bucket, Throttling};
 
 /// What goes wrong on purpose. The default is nothing.
@@ -52,7 +63,7 @@ pub struct Faults {
     /// Token buckets; `"ec2"` in a file is [`Throttling::ec2`].
     pub throttling: Throttling,
     /// How much longer answers take; a number in a file is a fixed time for all.
-    #[serde(deserialize_with = "latency::rules")]
+    #[serde(deserialize_with = "values::rules")]
     pub latency: Vec<Latency>,
     /// Share of the EC2 requests whose connection is dropped before they are carried out.
     #[serde(deserialize_with = "values::share")]
@@ -70,6 +81,9 @@ pub struct Faults {
     /// it as `Date`, and signatures are checked by it.
     #[serde(deserialize_with = "values::skew")]
     pub clock_skew: f64,
+    /// Names of endpoints that do not resolve; a number in a file is a rate for all.
+    #[serde(deserialize_with = "values::rules")]
+    pub dns: Vec<DnsFailure>,
     /// Calls and launches that are refused with a code; `error` in a file.
     #[serde(rename = "error")]
     pub refusals: Vec<Refusal>,
@@ -122,6 +136,11 @@ impl Faults {
         short::add(self, text)
     }
 
+    /// The text of a file that says the same: what is as usual is left out.
+    pub fn to_toml(&self) -> String {
+        text::of_faults(self)
+    }
+
     /// The same with a seed: one is drawn if none is given and something is left to chance.
     #[must_use]
     pub fn seeded(mut self) -> Self {
@@ -130,6 +149,15 @@ impl Faults {
             self.seed = Some(u64::from(rand::random::<u32>()));
         }
         self
+    }
+
+    /// Whether anything is in force at some times only.
+    pub(in crate::sandbox) fn has_windows(&self) -> bool {
+        self.latency.iter().any(|it| it.during.is_some())
+            || self.refusals.iter().any(|it| it.during.is_some())
+            || self.capacity.iter().any(|it| it.during.is_some())
+            || self.prices.iter().any(|it| it.during.is_some())
+            || self.dns.iter().any(|it| it.during.is_some())
     }
 
     /// Whether anything is left to chance, so that it takes a seed to see it again.
@@ -141,8 +169,9 @@ impl Faults {
             || self.market.is_some()
             || self.latency.iter().any(|latency| !matches!(latency.delay, Delay::Fixed(_)))
             || self.refusals.iter().any(|refusal| some(refusal.rate))
-            || self.hosts.iter().any(|rule| some(rule.share))
-            || self.interruptions.iter().any(|interruption| some(interruption.share))
+            || self.dns.iter().any(|failure| some(failure.rate))
+            || self.hosts.iter().any(|rule| some(rule.which.share))
+            || self.interruptions.iter().any(|interruption| some(interruption.which.share))
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::schedule::Window;
+use super::selector::Selector;
 use super::values::{self, seconds, some_seconds};
 
 /// How instances are paid for.
@@ -46,6 +47,13 @@ pub struct CapacityFault {
     pub available: Option<u32>,
     /// When; none for always.
     pub during: Option<Window>,
+}
+
+impl CapacityFault {
+    /// The pools that it is about, and when.
+    pub(super) fn pool(&self) -> (Option<String>, Option<String>, Option<Lifecycle>, Option<Window>) {
+        (self.zone.clone(), self.instance_type.clone(), self.lifecycle, self.during)
+    }
 }
 
 /// Spot capacity that is made up: each pool holds a number of instances that is drawn anew every hour.
@@ -96,31 +104,53 @@ pub struct QuotaSetting {
 
 /// The end of spot instances by AWS's own will.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(from = "InterruptionKeys", into = "InterruptionKeys")]
 pub struct Interruption {
-    /// The number of the instance among the spot instances of this endpoint, in the order of their
-    /// launch, from 0; none for every one.
-    #[serde(default)]
-    pub number: Option<u64>,
-    /// The Availability Zone; none for all.
-    #[serde(default, deserialize_with = "values::zone")]
-    pub zone: Option<String>,
-    /// The instance type, `type` in a file; none for all.
-    #[serde(default, rename = "type", deserialize_with = "values::instance_type")]
-    pub instance_type: Option<String>,
-    /// Share of these instances, 0 to 1; in a file all unless told otherwise.
-    #[serde(default = "values::all", deserialize_with = "values::share")]
-    pub share: f64,
+    /// Which instances; they are numbered among the spot instances of this endpoint, in the order of their
+    /// launch.
+    pub which: Selector,
     /// How long after its launch the notice comes.
-    #[serde(with = "seconds")]
     pub after: Duration,
     /// How long before the notice a rebalance recommendation comes (at the launch at the earliest); none
     /// for no recommendation.
-    #[serde(default, with = "some_seconds")]
     pub rebalance: Option<Duration>,
     /// From the notice to the end; with EC2 itself, and in a file unless told otherwise, two minutes.
-    #[serde(default = "two_minutes", with = "seconds")]
     pub notice: Duration,
+}
+
+/// What a file says of an interruption.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InterruptionKeys {
+    #[serde(default)]
+    number: Option<u64>,
+    #[serde(default, deserialize_with = "values::zone")]
+    zone: Option<String>,
+    #[serde(default, rename = "type", deserialize_with = "values::instance_type")]
+    instance_type: Option<String>,
+    #[serde(default = "values::all", deserialize_with = "values::share")]
+    share: f64,
+    #[serde(with = "seconds")]
+    after: Duration,
+    #[serde(default, with = "some_seconds")]
+    rebalance: Option<Duration>,
+    #[serde(default = "two_minutes", with = "seconds")]
+    notice: Duration,
+}
+
+impl From<InterruptionKeys> for Interruption {
+    fn from(keys: InterruptionKeys) -> Self {
+        let InterruptionKeys { number, zone, instance_type, share, after, rebalance, notice } = keys;
+        Interruption { which: Selector { number, zone, instance_type, share }, after, rebalance, notice }
+    }
+}
+
+impl From<Interruption> for InterruptionKeys {
+    fn from(it: Interruption) -> Self {
+        let Interruption { which: Selector { number, zone, instance_type, share }, after, rebalance, notice } =
+            it;
+        InterruptionKeys { number, zone, instance_type, share, after, rebalance, notice }
+    }
 }
 
 pub(super) fn two_minutes() -> Duration {

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use super::pools::two_minutes;
 use super::{
-    Bucket, CapacityFault, Delay, Faults, Interruption, Latency, Market, PriceFault, QuotaSetting, Refusal,
-    Throttling, Window,
+    Bucket, CapacityFault, Delay, DnsFailure, Faults, HostRule, Interruption, Latency, Market, PriceFault,
+    QuotaSetting, Refusal, Selector, Throttling, Window,
 };
 use crate::error::{Error, Result, nearest};
-use crate::sandbox::ec2::names;
+use crate::sandbox::ec2::names as known;
+use crate::sandbox::hosts::HostFaults;
 
 /// The names, with an example of each.
 const FORMS: &[(&str, &str)] = &[
@@ -20,6 +21,7 @@ const FORMS: &[(&str, &str)] = &[
     ("cut-answers", "cut-answers=0.05"),
     ("malformed-answers", "malformed-answers=0.05"),
     ("clock-skew", "clock-skew=-300"),
+    ("dns", "dns=0.2 or dns:us-west-2=1@0..60"),
     ("error", "error:RunInstances=InternalError@0.1 or error:Describe*@us-west-2=Unavailable/503"),
     ("capacity", "capacity:us-west-2a/t3.medium=0 or capacity:us-west-2a=3@600..1200"),
     ("market", "market=0.3/5 (the share of empty pools, the most that others hold)"),
@@ -27,7 +29,27 @@ const FORMS: &[(&str, &str)] = &[
     ("interrupt", "interrupt=60, interrupt:us-west-2a/t3.medium=60@0.1 or interrupt:#0=60"),
     ("quota", "quota:L-34B43A08@us-west-2=8"),
     ("no-service-roles", "no-service-roles"),
+    ("host", "host:#1=never-boots, host:us-west-2a/t3.medium=latency=0.2 or host=refuses"),
 ];
+
+/// The names of the short forms.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    FORMS.iter().map(|(name, _)| *name)
+}
+
+/// The key that a file has for what a short form is called.
+pub(super) fn key(name: &str) -> &str {
+    match name {
+        "interrupt" => "interruption",
+        "no-service-roles" => "without_service_roles",
+        "lost-requests" => "lost_requests",
+        "lost-answers" => "lost_answers",
+        "cut-answers" => "cut_answers",
+        "malformed-answers" => "malformed_answers",
+        "clock-skew" => "clock_skew",
+        other => other,
+    }
+}
 
 /// Adds one fault.
 pub(super) fn add(faults: &mut Faults, text: &str) -> Result<()> {
@@ -72,6 +94,8 @@ impl<'a> Form<'a> {
             "price" => faults.prices.push(self.price()?),
             "interrupt" => faults.interruptions.push(self.interruption()?),
             "quota" => faults.quotas.push(self.quota()?),
+            "dns" => faults.dns.push(self.dns()?),
+            "host" => faults.hosts.push(self.host()?),
             "no-service-roles" => match (self.scope, self.value) {
                 (None, None) => faults.without_service_roles = true,
                 _ => return Err("it takes no value".to_owned()),
@@ -106,7 +130,7 @@ impl<'a> Form<'a> {
             faults.throttling.0.extend(Throttling::preset(self.value()?)?.0);
             return Ok(());
         };
-        names::check_action(pattern)?;
+        known::check_action(pattern)?;
         let (size, refill) = pair(self.value()?, "a size and a refill per second, such as 5/2")?;
         let bucket = Bucket {
             actions: vec![pattern.to_owned()],
@@ -123,7 +147,7 @@ impl<'a> Form<'a> {
 
     fn latency(&self) -> Result<Latency, String> {
         let action = self.scope.map(str::to_owned);
-        action.as_deref().map_or(Ok(()), names::check_action)?;
+        action.as_deref().map_or(Ok(()), known::check_action)?;
         let value = self.value()?;
         let delay = if let Some((min, max)) = value.split_once("..") {
             Delay::uniform(seconds(min)?, seconds(max)?)?
@@ -137,7 +161,7 @@ impl<'a> Form<'a> {
 
     fn error(&self) -> Result<Refusal, String> {
         let (action, region) = with_region(self.scope.unwrap_or("*"))?;
-        names::check_action(action)?;
+        known::check_action(action)?;
         let (rest, rate) = match self.value()?.split_once('@') {
             Some((rest, rate)) => (rest, share(rate)?),
             None => (self.value()?, 1.0),
@@ -171,15 +195,37 @@ impl<'a> Form<'a> {
     }
 
     fn interruption(&self) -> Result<Interruption, String> {
-        let numbered = self.scope.and_then(|scope| scope.strip_prefix('#'));
-        let number = numbered.map(whole).transpose()?.map(u64::from);
-        let (zone, instance_type) = if number.is_some() { (None, None) } else { pool(self.scope)? };
         let (after, share) = match self.value()?.split_once('@') {
             Some((after, chance)) => (after, share(chance)?),
             None => (self.value()?, 1.0),
         };
-        let (after, notice) = (seconds(after)?, two_minutes());
-        Ok(Interruption { number, zone, instance_type, share, after, rebalance: None, notice })
+        let which = Selector { share, ..self.selector()? };
+        Ok(Interruption { which, after: seconds(after)?, rebalance: None, notice: two_minutes() })
+    }
+
+    /// `#3`, or a pool.
+    fn selector(&self) -> Result<Selector, String> {
+        if let Some(number) = self.scope.and_then(|scope| scope.strip_prefix('#')) {
+            return Ok(Selector::only(whole(number)?.into()));
+        }
+        let (zone, instance_type) = pool(self.scope)?;
+        Ok(Selector { zone, instance_type, ..Selector::default() })
+    }
+
+    fn host(&self) -> Result<HostRule, String> {
+        let mut faults = HostFaults::default();
+        faults.add_short(self.value()?).map_err(|error| match error.hint() {
+            Some(hint) => format!("{}; {hint}", error.message()),
+            None => error.message().to_owned(),
+        })?;
+        Ok(HostRule { which: self.selector()?, faults })
+    }
+
+    fn dns(&self) -> Result<DnsFailure, String> {
+        let region = self.scope.map(str::to_owned);
+        region.as_deref().map_or(Ok(()), known::check_region)?;
+        let (rate, during) = self.windowed()?;
+        Ok(DnsFailure { region, rate: share(rate)?, during })
     }
 
     fn quota(&self) -> Result<QuotaSetting, String> {
@@ -195,10 +241,9 @@ impl<'a> Form<'a> {
 const YEAR: f64 = 31_536_000.0;
 
 fn unknown(name: &str) -> String {
-    let names = FORMS.iter().map(|(name, _)| *name);
-    match nearest(name, names.clone()) {
+    match nearest(name, names()) {
         Some(near) => format!("unknown fault `{name}`, did you mean `{near}`?"),
-        None => format!("unknown fault `{name}`, known are {}", names.collect::<Vec<_>>().join(", ")),
+        None => format!("unknown fault `{name}`, known are {}", names().collect::<Vec<_>>().join(", ")),
     }
 }
 
@@ -255,7 +300,7 @@ fn pair<'a>(text: &'a str, wanted: &str) -> Result<(&'a str, &'a str), String> {
 /// `RunInstances@us-west-2`.
 fn with_region(text: &str) -> Result<(&str, Option<String>), String> {
     let Some((name, region)) = text.split_once('@') else { return Ok((text, None)) };
-    names::check_region(region)?;
+    known::check_region(region)?;
     Ok((name, Some(region.to_owned())))
 }
 
@@ -268,7 +313,7 @@ fn pool(scope: Option<&str>) -> Result<(Option<String>, Option<String>), String>
         None if scope.contains('.') => (None, Some(scope)),
         None => (Some(scope), None),
     };
-    zone.map_or(Ok(()), names::check_zone)?;
-    kind.map_or(Ok(()), names::check_type)?;
+    zone.map_or(Ok(()), known::check_zone)?;
+    kind.map_or(Ok(()), known::check_type)?;
     Ok((zone.map(str::to_owned), kind.map(str::to_owned)))
 }

@@ -71,6 +71,28 @@ fn what_is_told_as_json_can_be_read_again() {
 }
 
 #[test]
+fn what_is_told_as_a_file_can_be_read_again() {
+    let mut faults = Faults::parse_toml("faults.toml", FILE).unwrap();
+    for text in [
+        "market=0.3/5",
+        "quota:L-34B43A08@us-west-2=0",
+        "no-service-roles",
+        "interrupt:#2=1",
+        "dns:us-west-2=0.5@0..60",
+        "host:us-west-2a/t3.medium=command:apt-get/\"x\"*=100",
+        "host:#0=login-as=admin",
+        "capacity:us-west-2b=0",
+    ] {
+        faults.add_short(text).unwrap();
+    }
+    let text = faults.to_toml();
+    assert_eq!(Faults::parse_toml("faults.toml", &text).unwrap(), faults, "{text}");
+    assert!(text.starts_with("seed = 7\nthrottle = 0.2\n") && text.contains("\n[[capacity]]\n"), "{text}");
+    assert!(!text.contains("hangs") && !text.contains("null"), "{text}");
+    assert_eq!(Faults::default().to_toml(), "");
+}
+
+#[test]
 fn mistakes_name_line_and_column_the_range_and_the_nearest_name() {
     for (text, place, words) in [
         (
@@ -108,6 +130,8 @@ fn mistakes_name_line_and_column_the_range_and_the_nearest_name() {
             "faults.toml:1:11",
             "expected `fixed`, or `min` and `max`, or `median` and `p99`",
         ),
+        ("dns = 2", "faults.toml:1:7", "`dns` must be from 0 to 1, found 2"),
+        ("[[dns]]\nregion = \"us-wset-2\"", "faults.toml:2:10", "did you mean `us-west-2`?"),
         ("latency = -1", "faults.toml:1:11", "`latency` must be from 0 to 31536000, found -1"),
         ("throttling = \"gcp\"", "faults.toml:1:14", "unknown preset `gcp`, known is `ec2`"),
         ("seed = -3", "faults.toml:1:8", "`seed`: expected a whole number from 0, found the number -3"),
@@ -151,7 +175,7 @@ fn short_forms_say_the_same_as_a_file() {
     for text in ["market=0.3/5", "quota:L-34B43A08@us-west-2=8", "no-service-roles", "interrupt:#2=1"] {
         more.add_short(text).unwrap();
     }
-    assert_eq!(more.interruptions[0].number, Some(2));
+    assert_eq!(more.interruptions[0].which.number, Some(2));
     assert!(more.without_service_roles && more.quotas[0].region.is_some());
 }
 
@@ -171,6 +195,9 @@ fn short_forms_are_refused_with_an_example() {
         ("interrupt:#x=1", "`x` is no whole number"),
         ("market=0.3", "expected a share and a number"),
         ("quota:x=1", "is no code of a quota"),
+        ("dns:us-wset-2=1", "did you mean `us-west-2`?"),
+        ("host:#1=refsues", "did you mean `refuses`?"),
+        ("host", "a value is missing"),
         ("", "unknown fault ``"),
     ] {
         let mut faults = Faults::default();

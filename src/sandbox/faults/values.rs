@@ -1,10 +1,12 @@
 //! Single values of a fault: their units, their ranges and the names that exist.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
+use std::marker::PhantomData;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use serde::de::Error as _;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::sandbox::ec2::names;
@@ -114,6 +116,50 @@ fn some<'de, D: Deserializer<'de>>(
 fn checked<E: serde::de::Error>(name: String, check: fn(&str) -> Result<(), String>) -> Result<String, E> {
     check(&name).map_err(E::custom)?;
     Ok(name)
+}
+
+/// A rule for which a file may give a single number.
+pub(super) trait Rule: for<'de> Deserialize<'de> {
+    /// What a file may say.
+    const EXPECTED: &'static str;
+
+    /// The rule that a number stands for.
+    fn of_number<E: serde::de::Error>(number: f64) -> Result<Self, E>;
+}
+
+/// A number, one rule, or several.
+pub(super) fn rules<'de, T: Rule, D: Deserializer<'de>>(from: D) -> Result<Vec<T>, D::Error> {
+    struct Rules<T>(PhantomData<T>);
+
+    impl<'de, T: Rule> Visitor<'de> for Rules<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(T::EXPECTED)
+        }
+
+        fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Vec<T>, E> {
+            self.visit_f64(number as f64)
+        }
+
+        fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Vec<T>, E> {
+            self.visit_f64(number as f64)
+        }
+
+        fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Vec<T>, E> {
+            Ok(vec![T::of_number(number)?])
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Vec<T>, A::Error> {
+            Ok(vec![T::deserialize(MapAccessDeserializer::new(map))?])
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Vec<T>, A::Error> {
+            Vec::deserialize(SeqAccessDeserializer::new(seq))
+        }
+    }
+
+    from.deserialize_any(Rules(PhantomData))
 }
 
 /// Durations as seconds, 0 to a year.

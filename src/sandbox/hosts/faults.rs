@@ -156,6 +156,11 @@ fn one() -> u8 {
 }
 
 impl HostFaults {
+    /// What goes wrong, by name, as JSON; what does not is left out.
+    pub fn unusual(&self) -> serde_json::Map<String, serde_json::Value> {
+        crate::sandbox::faults::text::unusual(self)
+    }
+
     /// Checks what the types leave open.
     ///
     /// # Errors

@@ -139,6 +139,14 @@ impl Hosts {
         self.on_runtime(async move { host.set_faults(faults).await }).await
     }
 
+    /// What goes wrong with a host now.
+    ///
+    /// # Errors
+    /// When there is no such host or it is halted.
+    pub fn faults(&self, id: &str) -> Result<HostFaults> {
+        Ok(self.fleet.running(id)?.faults())
+    }
+
     /// What the stand-ins of a host (`sudo`, `systemctl`, `apt-get`, …) were asked for so far, a JSON object
     /// per line with `time`, `user`, `folder`, `command`, `arguments`, and `status` when it failed on
     /// purpose. The host can write this file itself: it is as trustworthy as the host.

@@ -245,6 +245,11 @@ impl Host {
         &self.trouble
     }
 
+    /// What goes wrong with it now.
+    pub(super) fn faults(&self) -> HostFaults {
+        HostFaults::clone(&self.trouble.now())
+    }
+
     /// Changes what goes wrong on purpose.
     ///
     /// # Errors

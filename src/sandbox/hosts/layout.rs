@@ -231,6 +231,7 @@ impl Layout {
         }
         folder(&runtime.join("disk"), 0o755)?;
         self.tell_limits(&spec.limits.for_shell())?;
+        metadata::forget(&runtime)?;
         for (path, content) in metadata::of(spec) {
             let path = runtime.join(path);
             fs::create_dir_all(path.parent().unwrap_or(&runtime))?;

@@ -68,6 +68,16 @@ pub(super) fn of(spec: &HostSpec) -> Vec<(String, Vec<u8>)> {
     all
 }
 
+/// Takes away what an instance may no longer have when it starts again: its tags, and version 1.
+pub(super) fn forget(runtime: &Path) -> std::io::Result<()> {
+    let gone = |result: std::io::Result<()>| match result {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    };
+    gone(std::fs::remove_dir_all(file(runtime, "tags")))?;
+    gone(std::fs::remove_file(runtime.join(FOLDER).join("v1")))
+}
+
 /// Whether a tag can be told, as EC2 has it: its key has no space and no slash, and is not `.`, `..` or `_index`.
 fn is_tag(key: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"+-=.,_:@".contains(&b);

@@ -11,6 +11,7 @@
 //! | `host` | one host: its listener, its namespaces, its keys |
 //! | `layout` | the folder of a host and its first contents |
 //! | `limits`, `quota`, `tending` | what a host may use of the machine, and who looks after it |
+//! | `short` | faults on a command line |
 //! | `isolation` | whether and how this machine can isolate; [`available`] |
 //! | `namespace` | the namespaces of one host, and commands that enter them |
 //! | `user_data`, `cloud_config`, `cloud_init` | what was asked of the first boot, and its run |
@@ -42,6 +43,7 @@ mod quota;
 mod server;
 mod session;
 mod sftp;
+mod short;
 mod spec;
 mod spool;
 mod tending;

@@ -50,7 +50,7 @@ fn allocate(call: &mut Call<'_>) -> Answer {
     }
     let none = || Fault::with_status(500, "InsufficientAddressCapacity", "There are no addresses left.");
     let public_ip = take_address(call.addresses).ok_or_else(none)?;
-    let id = id::ADDRESS.generate();
+    let id = id::ADDRESS.draw(&call.region.chance);
     call.region.tag(&id, &tags);
     call.region.elastic.insert(id.clone(), Address { id: id.clone(), public_ip, associated: None });
     let mut xml = Xml::new();
@@ -74,7 +74,7 @@ fn associate(call: &mut Call<'_>) -> Answer {
         let message = format!("resource {id} is already associated with {other}");
         return Err(Fault::new("Resource.AlreadyAssociated", message));
     }
-    let association = id::ADDRESS_ASSOCIATION.generate();
+    let association = id::ADDRESS_ASSOCIATION.draw(&call.region.chance);
     address.associated = Some((association.clone(), instance.to_owned()));
     let mut xml = Xml::new();
     xml.text("return", true).text("associationId", association);

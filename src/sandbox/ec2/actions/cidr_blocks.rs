@@ -2,6 +2,7 @@
 
 use super::Call;
 use crate::sandbox::ec2::fault::Fault;
+use crate::sandbox::ec2::model::chance::Chance;
 use crate::sandbox::ec2::model::id;
 use crate::sandbox::ec2::model::ipv6::Ipv6Block;
 use crate::sandbox::ec2::model::region::{Region, find, find_mut};
@@ -16,16 +17,16 @@ pub(in super::super) const OPERATIONS: &[Operation] = &[
 ];
 
 /// A /56 that Amazon gives to a network.
-pub(super) fn amazon_provided() -> Ipv6Block {
-    let random = u128::from(rand::random::<u32>() & 0xff_ffff | 0x80) << 72;
+pub(super) fn amazon_provided(chance: &Chance) -> Ipv6Block {
+    let random = u128::from(chance.next() & 0xff_ffff | 0x80) << 72;
     let base = (0x2600_1f14_u128 << 96) | random;
-    Ipv6Block::new(id::CIDR_ASSOCIATION.generate(), base.into(), 56)
+    Ipv6Block::new(id::CIDR_ASSOCIATION.draw(chance), base.into(), 56)
 }
 
 /// The block that a subnet of a network asks for.
 pub(super) fn of_subnet(region: &Region, vpc: &str, text: &str) -> Result<Ipv6Block, Fault> {
     let wrong = || Fault::new("InvalidSubnet.Range", format!("The CIDR '{text}' is invalid."));
-    let block = Ipv6Block::parse(id::SUBNET_CIDR_ASSOCIATION.generate(), text).ok_or_else(wrong)?;
+    let block = Ipv6Block::parse(id::SUBNET_CIDR_ASSOCIATION.draw(&region.chance), text).ok_or_else(wrong)?;
     let network = find(&region.vpcs, &id::VPC, vpc)?.ipv6.as_ref();
     if block.prefix != 64 || !network.is_some_and(|network| network.covers(&block)) {
         return Err(wrong());
@@ -56,7 +57,7 @@ fn associate_vpc(call: &mut Call<'_>) -> Answer {
         let message = format!("The network '{id}' has met its maximum number of allowed CIDRs");
         return Err(Fault::new("CidrLimitExceeded", message));
     }
-    let block = vpc.ipv6.insert(amazon_provided());
+    let block = vpc.ipv6.insert(amazon_provided(&call.region.chance));
     let mut xml = Xml::new();
     xml.element("ipv6CidrBlockAssociation", |xml| {
         xml.text("associationId", &block.association).text("ipv6CidrBlock", block.cidr());

@@ -32,7 +32,7 @@ fn create(call: &mut Call<'_>) -> Answer {
     let id = match call.repeated("CreateEgressOnlyInternetGateway")? {
         Some(id) if call.region.egress_gateways.contains_key(&id) => id,
         _ => {
-            let id = id::EGRESS_GATEWAY.generate();
+            let id = id::EGRESS_GATEWAY.draw(&call.region.chance);
             call.region.tag(&id, &tags);
             call.region.egress_gateways.insert(id.clone(), EgressGateway { id: id.clone(), vpc });
             call.remember("CreateEgressOnlyInternetGateway", &id);

@@ -36,7 +36,7 @@ fn create(call: &mut Call<'_>) -> Answer {
         Some(id) if call.region.fleets.contains_key(&id) => id,
         _ => {
             let request = FleetRequest::parse(call)?;
-            let id = id::FLEET.generate();
+            let id = id::FLEET.draw(&call.region.chance);
             let outcome = fulfil(call, &id, &request);
             if let Some(tags) = request.tags.get("fleet") {
                 call.region.tag(&id, tags);

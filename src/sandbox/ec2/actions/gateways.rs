@@ -36,7 +36,7 @@ fn create(call: &mut Call<'_>) -> Answer {
         let message = "The maximum number of internet gateways has been reached.";
         return Err(Fault::new("InternetGatewayLimitExceeded", message));
     }
-    let id = id::GATEWAY.generate();
+    let id = id::GATEWAY.draw(&call.region.chance);
     let gateway = Gateway { id: id.clone(), vpc: None };
     call.region.tag(&id, &tags);
     let mut xml = Xml::new();

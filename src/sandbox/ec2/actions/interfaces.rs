@@ -215,7 +215,7 @@ pub(in super::super) fn add(
             .copied()
             .ok_or_else(|| Fault::internal("no address"))?,
     };
-    let id = id::INTERFACE.generate();
+    let id = id::INTERFACE.draw(&region.chance);
     let interface = LooseInterface {
         id: id.clone(),
         vpc: subnet.vpc,
@@ -224,7 +224,7 @@ pub(in super::super) fn add(
         zone_id: subnet.zone_id,
         groups: members,
         description: description.to_owned(),
-        mac: mac(),
+        mac: mac(&region.chance),
         private_ip,
         created: now,
         requester: None,

@@ -83,7 +83,7 @@ fn import(call: &mut Call<'_>) -> Answer {
 fn add(call: &mut Call<'_>, name: &str, public_key: String, kind: &str, blob: &[u8]) -> Answer {
     let tags = tags::specified(call.params, "key-pair")?;
     let pair = KeyPair {
-        id: id::KEY_PAIR.generate(),
+        id: id::KEY_PAIR.draw(&call.region.chance),
         name: name.to_owned(),
         public_key,
         fingerprint: fingerprint(kind, blob),

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use rand::RngExt as _;
-
 use super::instances::write_reservation;
 use super::launch_request::{INSTANCE, Ipv6, LaunchRequest, RUN, TAGGED};
 use super::placement::{self, Placement};
@@ -12,6 +10,7 @@ use super::{Call, Effect, key_pairs, launch_templates, placement_groups};
 use crate::sandbox::ec2::fault::Fault;
 use crate::sandbox::ec2::interruptions;
 use crate::sandbox::ec2::market;
+use crate::sandbox::ec2::model::chance::Chance;
 use crate::sandbox::ec2::model::cloud::take_address;
 use crate::sandbox::ec2::model::id;
 use crate::sandbox::ec2::model::instance::{Instance, Interface, State};
@@ -110,7 +109,7 @@ pub(super) fn launch(
     let private = placement::private_addresses(call.region, &placement.subnet, placement.count)?;
     let ipv6 = ipv6_addresses(call.region, &request.network.ipv6, &placement)?;
     let addresses = loopback_addresses(call, placement.count)?;
-    let reservation = id::RESERVATION.generate();
+    let reservation = id::RESERVATION.draw(&call.region.chance);
     let batch = Batch {
         request: &request,
         placement: &placement,
@@ -173,7 +172,9 @@ fn ipv6_addresses(
     };
     let taken = |address: &Ipv6Addr| region.attached().any(|instance| instance.ipv6.contains(address));
     if wanted.addresses.is_empty() {
-        return Ok((0..instances).map(|_| (0..count).map(|_| block.random()).collect()).collect());
+        return Ok((0..instances)
+            .map(|_| (0..count).map(|_| block.random(&region.chance)).collect())
+            .collect());
     }
     for address in &wanted.addresses {
         if !block.contains(*address) {
@@ -220,11 +221,11 @@ impl Batch<'_> {
         let Addresses { private_ip, address, ipv6 } = addresses;
         let Batch { request, placement, .. } = self;
         let subnet = &placement.subnet;
-        let id = id::INSTANCE.generate();
+        let id = id::INSTANCE.draw(&call.region.chance);
         let interface = Interface {
-            id: id::INTERFACE.generate(),
-            attachment: id::ATTACHMENT.generate(),
-            mac: mac(),
+            id: id::INTERFACE.draw(&call.region.chance),
+            attachment: id::ATTACHMENT.draw(&call.region.chance),
+            mac: mac(&call.region.chance),
             description: request.network.description.clone(),
         };
         self.tag(call, "instance", &id);
@@ -269,7 +270,7 @@ impl Batch<'_> {
             power_off: None,
             halted: None,
         };
-        call.effects.push(Effect::Boot(instance.machine(call.place.name)));
+        call.effects.push(Effect::Boot(instance.machine(call.place.name, call.region.tags.get(&id))));
         call.region.instances.insert(id.clone(), instance);
         id
     }
@@ -282,7 +283,7 @@ impl Batch<'_> {
 
     fn request_spot(&self, call: &mut Call<'_>, instance: &str) -> Option<String> {
         let spot = self.request.spot.as_ref()?;
-        let id = id::SPOT_REQUEST.generate();
+        let id = id::SPOT_REQUEST.draw(&call.region.chance);
         let on_demand = self.request.kind.on_demand * call.place.price_level;
         let request = SpotRequest {
             id: id.clone(),
@@ -302,7 +303,7 @@ impl Batch<'_> {
     fn add_volumes(&self, call: &mut Call<'_>, instance: &str) -> Vec<String> {
         let mut ids = Vec::new();
         for device in &self.request.devices {
-            let id = id::VOLUME.generate();
+            let id = id::VOLUME.draw(&call.region.chance);
             let volume = Volume {
                 id: id.clone(),
                 size: device.size,
@@ -329,8 +330,8 @@ impl Batch<'_> {
 }
 
 /// A hardware address of the locally administered kind, as EC2's are.
-pub(super) fn mac() -> String {
-    let bytes: [u8; 5] = rand::rng().random();
-    let tail: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+pub(super) fn mac(chance: &Chance) -> String {
+    let bytes = chance.next().to_be_bytes();
+    let tail: Vec<String> = bytes.iter().take(5).map(|byte| format!("{byte:02x}")).collect();
     format!("02:{}", tail.join(":"))
 }

@@ -121,7 +121,7 @@ fn create(call: &mut Call<'_>) -> Answer {
                 let message = "Launch template name already in use.";
                 return Err(Fault::new("InvalidLaunchTemplateName.AlreadyExistsException", message));
             }
-            let id = id::LAUNCH_TEMPLATE.generate();
+            let id = id::LAUNCH_TEMPLATE.draw(&call.region.chance);
             let description = call.params.text("VersionDescription").map(str::to_owned);
             let first = Version { number: 1, description, created: call.now, data };
             let template = LaunchTemplate {

@@ -4,6 +4,7 @@ use std::net::Ipv6Addr;
 
 use crate::sandbox::ec2::fault::Fault;
 use crate::sandbox::ec2::model::ACCOUNT;
+use crate::sandbox::ec2::model::chance::Chance;
 use crate::sandbox::ec2::model::cidr::Cidr;
 use crate::sandbox::ec2::model::group::{Group, Peer, Rule, Traffic};
 use crate::sandbox::ec2::model::id;
@@ -44,9 +45,9 @@ pub(super) struct Permission {
 
 impl Permission {
     /// The rule of this permission.
-    pub fn rule(&self, egress: bool) -> Rule {
+    pub fn rule(&self, egress: bool, chance: &Chance) -> Rule {
         Rule {
-            id: id::RULE.generate(),
+            id: id::RULE.draw(chance),
             egress,
             traffic: self.traffic.clone(),
             peer: self.peer.clone(),

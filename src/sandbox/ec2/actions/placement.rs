@@ -3,9 +3,6 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use rand::RngExt as _;
-use rand::seq::SliceRandom as _;
-
 use super::Call;
 use super::launch_request::{LaunchRequest, Network};
 use super::security_groups::no_default_vpc;
@@ -59,7 +56,7 @@ fn candidates(call: &Call<'_>, network: &Network) -> Result<Vec<Subnet>, Fault> 
         return Err(Fault::new("MissingInput", message));
     }
     // EC2 does not say which zone it takes; a recipe should not come to rely on one.
-    subnets.shuffle(&mut rand::rng());
+    subnets.sort_by_cached_key(|_| call.region.chance.next());
     Ok(subnets)
 }
 
@@ -212,7 +209,7 @@ pub(super) fn private_addresses(
         return Err(Fault::new("InsufficientFreeAddressesInSubnet", message));
     }
     // From a random start, so that an address is not at once given out again.
-    let start = rand::rng().random_range(0..total.max(1));
+    let start = region.chance.below(total);
     let free = (0..total)
         .filter_map(|step| subnet.cidr.address(hosts.start + (start + step) % total))
         .filter(|address| !used.contains(address));

@@ -45,7 +45,7 @@ fn create(call: &mut Call<'_>) -> Answer {
     }
     let tags = tags::specified(call.params, "placement-group")?;
     let group = PlacementGroup {
-        id: id::PLACEMENT_GROUP.generate(),
+        id: id::PLACEMENT_GROUP.draw(&call.region.chance),
         name: name.to_owned(),
         strategy: strategy.to_owned(),
         partitions: if strategy == "partition" { partitions.or(Some(2)) } else { None },

@@ -7,6 +7,7 @@ use super::instances::{by_ids, write_state};
 use super::{Call, Effect, done};
 use crate::sandbox::ec2::fault::Fault;
 use crate::sandbox::ec2::model::instance::{Instance, State};
+use crate::sandbox::ec2::model::region::Tags;
 use crate::sandbox::ec2::router::{Answer, Operation};
 use crate::sandbox::ec2::xml::Xml;
 
@@ -50,7 +51,7 @@ fn stop(call: &mut Call<'_>) -> Answer {
         }
     })?;
     let now = call.now;
-    change(call, ids, |instance| {
+    change(call, ids, |instance, _| {
         if instance.state != State::Running {
             return None;
         }
@@ -67,24 +68,28 @@ fn start(call: &mut Call<'_>) -> Answer {
         _ => Err(unfit(instance, "started")),
     })?;
     let (now, region) = (call.now, call.place.name);
-    change(call, ids, |instance| {
+    change(call, ids, |instance, tags| {
         if instance.state != State::Stopped {
             return None;
         }
         instance.state = State::Pending;
         instance.halted = None;
         instance.launched = now;
-        Some(Effect::Restart(instance.machine(region)))
+        Some(Effect::Restart(instance.machine(region, tags)))
     })
 }
 
 /// Changes instances and tells their states before and after.
-fn change(call: &mut Call<'_>, ids: Vec<String>, change: impl Fn(&mut Instance) -> Option<Effect>) -> Answer {
+fn change(
+    call: &mut Call<'_>,
+    ids: Vec<String>,
+    change: impl Fn(&mut Instance, Option<&Tags>) -> Option<Effect>,
+) -> Answer {
     let mut xml = Xml::new();
     xml.set("instancesSet", ids, |xml, id| {
         let Some(instance) = call.region.instances.get_mut(&id) else { return };
         let before = instance.state;
-        call.effects.extend(change(instance));
+        call.effects.extend(change(instance, call.region.tags.get(&id)));
         xml.text("instanceId", &id);
         write_state(xml, "currentState", instance.state);
         write_state(xml, "previousState", before);
@@ -99,7 +104,7 @@ fn reboot(call: &mut Call<'_>) -> Answer {
     })?;
     for id in ids {
         if let Some(instance) = call.region.instances.get(&id) {
-            call.effects.push(Effect::Restart(instance.machine(call.place.name)));
+            call.effects.push(Effect::Restart(instance.machine(call.place.name, call.region.tags.get(&id))));
         }
     }
     done()

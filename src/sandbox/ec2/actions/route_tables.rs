@@ -178,7 +178,7 @@ fn associate(call: &mut Call<'_>) -> Answer {
             return Err(Fault::new("Resource.AlreadyAssociated", message));
         }
         None => {
-            let association = id::ASSOCIATION.generate();
+            let association = id::ASSOCIATION.draw(&call.region.chance);
             let entry = Association { id: association.clone(), subnet: Some(subnet.id) };
             find_mut(&mut call.region.route_tables, &id::ROUTE_TABLE, id)?.associations.push(entry);
             association

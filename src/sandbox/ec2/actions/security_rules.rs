@@ -52,7 +52,7 @@ fn authorize(call: &mut Call<'_>, egress: bool) -> Answer {
         if group.rules.iter().any(same) {
             return Err(duplicate(permission));
         }
-        rules.push(permission.rule(egress));
+        rules.push(permission.rule(egress, &call.region.chance));
     }
     if group.rules.iter().filter(|rule| rule.egress == egress).count() + rules.len() > MOST {
         let message = "The maximum number of rules per security group has been reached.";

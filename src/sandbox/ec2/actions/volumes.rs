@@ -130,7 +130,7 @@ fn create(call: &mut Call<'_>) -> Answer {
     let id = match call.repeated("CreateVolume")? {
         Some(id) if call.region.volumes.contains_key(&id) => id,
         _ => {
-            let id = id::VOLUME.generate();
+            let id = id::VOLUME.draw(&call.region.chance);
             let volume = Volume {
                 id: id.clone(),
                 size,

@@ -78,7 +78,7 @@ fn create(call: &mut Call<'_>) -> Answer {
     check_quota(call)?;
     let id = call.region.add_vpc(cidr, false);
     if let Some(vpc) = call.region.vpcs.get_mut(&id).filter(|_| ipv6) {
-        vpc.ipv6 = Some(cidr_blocks::amazon_provided());
+        vpc.ipv6 = Some(cidr_blocks::amazon_provided(&call.region.chance));
     }
     call.region.tag(&id, &tags);
     created(call.region, &id, "pending")

@@ -25,6 +25,10 @@ pub(in super::super) struct Cloud {
     /// How many spot instances there have ever been.
     #[serde(default)]
     pub spot_launched: u64,
+    /// How often an endpoint has taken it up, or was given other faults: the same seed draws other ids
+    /// each time.
+    #[serde(default)]
+    pub generation: u64,
 }
 
 impl Default for Cloud {
@@ -35,6 +39,7 @@ impl Default for Cloud {
             addresses: BTreeSet::new(),
             roles: BTreeSet::new(),
             spot_launched: 0,
+            generation: 0,
         }
     }
 }

@@ -1,9 +1,8 @@
 //! Resource ids: their shape, and how EC2 refuses a wrong or unknown one.
 
-use rand::RngExt as _;
-
+use super::chance::Chance;
 use crate::sandbox::ec2::fault::Fault;
-use crate::sandbox::ec2::response::request_id;
+use crate::sandbox::ec2::response::uuid;
 
 /// A kind of resource as its ids and errors show it.
 #[derive(Debug)]
@@ -100,21 +99,20 @@ pub(in super::super) static TAGGABLE: &[&IdKind] = &[
 ];
 
 impl IdKind {
-    /// A new random id.
-    pub fn generate(&self) -> String {
-        let mut random = rand::rng();
+    /// A new id.
+    pub fn draw(&self, chance: &Chance) -> String {
         if self.prefix == SPOT_REQUEST.prefix {
             let letters = b"abcdefghijkmnpqrstuvwxyz0123456789";
             let tail: String = (0..8)
-                .filter_map(|_| letters.get(random.random_range(0..letters.len())))
+                .filter_map(|_| letters.get(chance.below(letters.len() as u64) as usize))
                 .map(|letter| char::from(*letter))
                 .collect();
             return format!("{}-{tail}", self.prefix);
         }
         if self.prefix == FLEET.prefix {
-            return format!("{}-{}", self.prefix, request_id());
+            return format!("{}-{}", self.prefix, uuid(chance.wide()));
         }
-        format!("{}-0{:016x}", self.prefix, random.random::<u64>())
+        format!("{}-0{:016x}", self.prefix, chance.next())
     }
 
     /// Refuses what cannot be an id of this kind at all.
@@ -173,7 +171,7 @@ mod tests {
     #[test]
     fn generated_ids_are_well_formed() {
         for kind in TAGGABLE {
-            let id = kind.generate();
+            let id = kind.draw(&Chance::default());
             assert!(kind.check(&id).is_ok(), "{id}");
         }
     }

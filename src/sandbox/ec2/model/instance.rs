@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
+use super::region::Tags;
 use crate::sandbox::ec2::moment::Moment;
 use crate::sandbox::ec2::{Lifecycle, Machine};
 
@@ -203,8 +204,9 @@ pub(in super::super) struct Ending {
 }
 
 impl Instance {
-    /// What the hosts need to know to start its machine.
-    pub fn machine(&self, region: &str) -> Machine {
+    /// What the hosts need to know to start its machine; `tags` are those of the instance.
+    pub fn machine(&self, region: &str, tags: Option<&Tags>) -> Machine {
+        let tells_tags = self.options.metadata_tags.as_deref() == Some("enabled");
         Machine {
             id: self.id.clone(),
             address: self.address,
@@ -216,6 +218,8 @@ impl Instance {
             authorized_keys: self.authorized_keys.clone(),
             user_data: self.user_data.as_ref().and_then(|text| STANDARD.decode(text).ok()),
             launched: self.launched.time(),
+            metadata_tags: tells_tags.then(|| tags.cloned().unwrap_or_default().into_iter().collect()),
+            metadata_v1: self.options.http_tokens.as_deref() == Some("optional"),
         }
     }
 

@@ -4,6 +4,8 @@ use std::net::Ipv6Addr;
 
 use serde::{Deserialize, Serialize};
 
+use super::chance::Chance;
+
 /// An IPv6 block that belongs to a network or a subnet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in super::super) struct Ipv6Block {
@@ -38,8 +40,8 @@ impl Ipv6Block {
     }
 
     /// An address in it, at random: two are never the same in practice.
-    pub fn random(&self) -> Ipv6Addr {
-        Ipv6Addr::from(u128::from(self.base) | (rand::random::<u128>() & !mask(self.prefix)))
+    pub fn random(&self, chance: &Chance) -> Ipv6Addr {
+        Ipv6Addr::from(u128::from(self.base) | (chance.wide() & !mask(self.prefix)))
     }
 
     /// `2600:…/56`.
@@ -62,7 +64,7 @@ mod tests {
         assert_eq!(block.cidr(), "2600:1f14:abc:de00::/56");
         assert!(block.covers(&Ipv6Block::parse("b".into(), "2600:1f14:abc:de05::/64").unwrap()));
         assert!(!block.covers(&Ipv6Block::parse("b".into(), "2600:1f14:abc:df05::/64").unwrap()));
-        assert!(block.contains(block.random()));
+        assert!(block.contains(block.random(&Chance::default())));
         assert!(Ipv6Block::parse("a".into(), "10.0.0.0/8").is_none());
     }
 }

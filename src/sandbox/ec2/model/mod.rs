@@ -1,6 +1,7 @@
 //! What the sandbox's cloud consists of; all of it is stored in `cloud.json`.
 
 pub(super) mod address;
+pub(super) mod chance;
 pub(super) mod cidr;
 pub(super) mod cloud;
 pub(super) mod fleet;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::address::{Address, EgressGateway};
+use super::chance::Chance;
 use super::cidr::Cidr;
 use super::fleet::Fleet;
 use super::group::{Group, Peer, Rule, Traffic};
@@ -30,6 +31,9 @@ pub(in super::super) type Tags = BTreeMap<String, String>;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(in super::super) struct Region {
+    /// What the action under way draws.
+    #[serde(skip)]
+    pub chance: Chance,
     pub vpcs: BTreeMap<String, Vpc>,
     pub subnets: BTreeMap<String, Subnet>,
     pub gateways: BTreeMap<String, Gateway>,
@@ -90,8 +94,8 @@ pub(in super::super) fn find_mut<'a, T>(
 
 impl Region {
     /// A region as a new account finds it: with a default VPC.
-    pub fn new(place: &Place) -> Self {
-        let mut region = Region::default();
+    pub fn new(place: &Place, chance: Chance) -> Self {
+        let mut region = Region { chance, ..Region::default() };
         region.add_default_vpc(place);
         region
     }
@@ -103,7 +107,7 @@ impl Region {
             let cidr = Cidr::new(Ipv4Addr::new(172, 31, third, 0), 20);
             self.add_subnet(&vpc, cidr, zone, true);
         }
-        let gateway = id::GATEWAY.generate();
+        let gateway = id::GATEWAY.draw(&self.chance);
         self.gateways.insert(gateway.clone(), Gateway { id: gateway.clone(), vpc: Some(vpc.clone()) });
         if let Some(table) = self.route_tables.values_mut().find(|table| table.vpc == vpc) {
             table.routes.push(Route { destination: "0.0.0.0/0".into(), gateway });
@@ -113,8 +117,8 @@ impl Region {
 
     /// A VPC with the main route table and default group that each one has; returns its id.
     pub fn add_vpc(&mut self, cidr: Cidr, is_default: bool) -> String {
-        let id = id::VPC.generate();
-        let association = id::CIDR_ASSOCIATION.generate();
+        let id = id::VPC.draw(&self.chance);
+        let association = id::CIDR_ASSOCIATION.draw(&self.chance);
         let vpc = Vpc {
             id: id.clone(),
             cidr,
@@ -127,18 +131,18 @@ impl Region {
         self.vpcs.insert(id.clone(), vpc);
         let table = self.add_route_table(&id);
         if let Some(table) = self.route_tables.get_mut(&table) {
-            table.associations.push(Association { id: id::ASSOCIATION.generate(), subnet: None });
+            table.associations.push(Association { id: id::ASSOCIATION.draw(&self.chance), subnet: None });
         }
         let group = self.add_group(&id, "default", "default VPC security group");
         if let Some(added) = self.groups.get_mut(&group) {
-            added.rules.push(rule(false, Peer::Group(group)));
+            added.rules.push(rule(&self.chance, false, Peer::Group(group)));
         }
         id
     }
 
     /// A subnet; returns its id.
     pub fn add_subnet(&mut self, vpc: &str, cidr: Cidr, zone: &Zone, default_for_zone: bool) -> String {
-        let id = id::SUBNET.generate();
+        let id = id::SUBNET.draw(&self.chance);
         let subnet = Subnet {
             id: id.clone(),
             vpc: vpc.to_owned(),
@@ -156,7 +160,7 @@ impl Region {
 
     /// A route table that nothing uses yet; returns its id.
     pub fn add_route_table(&mut self, vpc: &str) -> String {
-        let id = id::ROUTE_TABLE.generate();
+        let id = id::ROUTE_TABLE.draw(&self.chance);
         let table =
             RouteTable { id: id.clone(), vpc: vpc.to_owned(), routes: Vec::new(), associations: Vec::new() };
         self.route_tables.insert(id.clone(), table);
@@ -165,18 +169,18 @@ impl Region {
 
     /// A security group that lets everything out and nothing in; returns its id.
     pub fn add_group(&mut self, vpc: &str, name: &str, description: &str) -> String {
-        let id = id::GROUP.generate();
+        let id = id::GROUP.draw(&self.chance);
         let group = Group {
             id: id.clone(),
             name: name.to_owned(),
             description: description.to_owned(),
             vpc: vpc.to_owned(),
-            rules: vec![rule(true, Peer::Ipv4("0.0.0.0/0".to_owned()))],
+            rules: vec![rule(&self.chance, true, Peer::Ipv4("0.0.0.0/0".to_owned()))],
         };
         self.groups.insert(id.clone(), group);
         let v6 = self.vpcs.get(vpc).is_some_and(|vpc| vpc.ipv6.is_some());
         if let Some(added) = self.groups.get_mut(&id).filter(|_| v6) {
-            added.rules.push(rule(true, Peer::Ipv6("::/0".to_owned())));
+            added.rules.push(rule(&self.chance, true, Peer::Ipv6("::/0".to_owned())));
         }
         id
     }
@@ -295,9 +299,9 @@ impl Region {
 }
 
 /// A rule for all traffic.
-fn rule(egress: bool, peer: Peer) -> Rule {
+fn rule(chance: &Chance, egress: bool, peer: Peer) -> Rule {
     let traffic = Traffic { protocol: "-1".into(), from: None, to: None };
-    Rule { id: id::RULE.generate(), egress, traffic, peer, description: None }
+    Rule { id: id::RULE.draw(chance), egress, traffic, peer, description: None }
 }
 
 #[cfg(test)]
@@ -308,7 +312,7 @@ mod tests {
     #[test]
     fn a_new_region_has_a_default_network() {
         let place = regions::find("us-east-1").unwrap();
-        let region = Region::new(place);
+        let region = Region::new(place, Chance::default());
         let vpc = region.default_vpc().unwrap();
         assert_eq!(vpc.cidr.to_string(), "172.31.0.0/16");
         let zones: Vec<_> = place.zones().into_iter().map(|zone| zone.name).collect();

@@ -276,10 +276,7 @@ async fn faults_and_clock_are_read_and_changed_while_it_runs() {
 async fn hours_of_a_spot_market_pass_in_a_moment() {
     let fixture = Fixture::with(|options| {
         options.faults.interruptions = vec![crate::sandbox::ec2::Interruption {
-            number: None,
-            zone: None,
-            instance_type: None,
-            share: 1.0,
+            which: Default::default(),
             after: Duration::from_secs(2 * 3600),
             rebalance: Some(Duration::from_secs(600)),
             notice: Duration::from_secs(120),

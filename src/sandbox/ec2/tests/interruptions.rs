@@ -4,15 +4,13 @@ use std::time::Duration;
 
 use super::Fixture;
 use crate::sandbox::ec2::{Interruption, Warning};
+use crate::sandbox::faults::Selector;
 
 const SPOT: &str = "MinCount=1&MaxCount=1&InstanceMarketOptions.MarketType=spot";
 
 fn plan() -> Interruption {
     Interruption {
-        number: None,
-        zone: None,
-        instance_type: None,
-        share: 1.0,
+        which: Default::default(),
         after: Duration::from_millis(30),
         rebalance: None,
         notice: Duration::from_millis(150),
@@ -35,7 +33,8 @@ async fn control(fixture: &Fixture, what: &str, body: &str) -> (u16, String) {
 #[tokio::test]
 async fn a_fault_takes_spot_instances_back_after_a_notice() {
     let fixture = Fixture::with(|options| {
-        let only = Interruption { number: Some(1), rebalance: Some(Duration::from_millis(20)), ..plan() };
+        let only =
+            Interruption { which: Selector::only(1), rebalance: Some(Duration::from_millis(20)), ..plan() };
         options.faults.interruptions = vec![only];
     })
     .await;
