@@ -24,6 +24,7 @@ mod repl;
 mod sandbox;
 mod scripts;
 mod ssh;
+mod state;
 mod watch;
 
 #[test]

@@ -4,9 +4,11 @@
 //! the reference entry and the REPL's help, and the `rhai` block in it is an example that a test
 //! runs on the sandbox.
 
+mod adoption;
 mod aws;
 mod config;
 mod context;
+mod drift;
 mod fs;
 mod interruption;
 mod market;
@@ -48,7 +50,7 @@ pub(crate) fn namespaces() -> Vec<(&'static str, Shared<Module>)> {
     vec![
         ("aws", aws_namespace().into()),
         ("ssh", exported_module!(ssh::ssh).into()),
-        ("state", exported_module!(state::state).into()),
+        ("state", state_namespace().into()),
         ("ui", exported_module!(ui::ui).into()),
         ("config", exported_module!(config::config).into()),
         ("fs", exported_module!(fs::fs).into()),
@@ -64,6 +66,14 @@ fn aws_namespace() -> Module {
     namespace.combine(exported_module!(network::network));
     namespace.combine(exported_module!(removal::removal));
     namespace.combine(exported_module!(interruption::interruption));
+    namespace
+}
+
+/// `state::` likewise.
+fn state_namespace() -> Module {
+    let mut namespace = exported_module!(state::state);
+    namespace.combine(exported_module!(drift::drift));
+    namespace.combine(exported_module!(adoption::adoption));
     namespace
 }
 

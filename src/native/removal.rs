@@ -194,7 +194,7 @@ fn resource(value: &Dynamic) -> Result<Owned> {
 
 /// What instances cost: as state knows it, otherwise as the spot market has it now. A price that
 /// nobody knows stays unknown, also when the market does not answer.
-async fn price(
+pub(super) async fn price(
     cloud: &dyn crate::cloud::Cloud,
     region: &str,
     paid: &HashMap<String, f64>,

@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 
 use super::context::Context;
 use super::target;
-use crate::error::{Error, Result, nearest};
+use crate::error::{Error, Result};
 use crate::ssh::{Ending, Interaction, Size, Terminal};
 use crate::ui::{RawTerminal, terminal_size};
 
@@ -29,28 +29,10 @@ fn meant(context: &Context, word: Option<&str>) -> Result<String> {
             .with_hint(list)),
         };
     };
-    if let Some(id) = ids.iter().find(|id| **id == word) {
-        return Ok((*id).to_owned());
-    }
-    if let Ok(place) = word.parse::<usize>() {
-        let at = place.checked_sub(1).and_then(|index| ids.get(index));
-        return at.map(|id| (*id).to_owned()).ok_or_else(|| {
-            Error::usage(format!("there is no instance {place}: there are {}", ids.len())).with_hint(list)
-        });
-    }
-    let mut like = ids.iter().filter(|id| id.starts_with(word));
-    match (like.next(), like.next()) {
-        (Some(id), None) => Ok((*id).to_owned()),
-        (Some(_), Some(_)) => {
-            Err(Error::usage(format!("several instances begin with `{word}`")).with_hint(list))
-        }
-        _ => {
-            let error = Error::usage(format!("there is no instance `{word}` in the state"));
-            Err(match nearest(word, ids.iter().copied()) {
-                Some(near) => error.with_hint(format!("did you mean {near}?")),
-                None => error.with_hint(list),
-            })
-        }
+    match document.meant(word) {
+        Ok(instance) => Ok(instance.id.clone()),
+        Err(error) if error.hint().is_none() => Err(error.with_hint(list)),
+        Err(error) => Err(error),
     }
 }
 

@@ -11,6 +11,7 @@
 //! | `load` | a consistent snapshot off the disk, without a lock |
 //! | `compact`, `backup`, `salvage` | folding the journal into `instances.json`; old versions; going on after damage |
 //! | `lock` | one writer at a time, and who it is |
+//! | `meant` | which instance a person means |
 //! | `history` | the runs that changed something |
 //! | `layout`, `disk`, `fields` | where the files are; the operations on them; typed fields out of JSON |
 //!
@@ -46,6 +47,7 @@ mod journal;
 mod layout;
 mod load;
 mod lock;
+mod meant;
 mod network;
 mod record;
 mod replay;
@@ -57,7 +59,7 @@ pub use document::Document;
 pub use history::{Began, Changes, Ended, History, Past};
 pub use instance::Instance;
 pub use intent::{Intent, IntentId, OpenIntent, Outcome};
-pub use lock::Holder;
+pub use lock::{Holder, Life};
 pub use network::Network;
 pub use salvage::Salvage;
 pub use store::Store;

@@ -10,7 +10,7 @@ use super::disk::{Disk, RealDisk};
 use super::journal::Journal;
 use super::layout::Layout;
 use super::load::load;
-use super::lock::{self, Holder, Lock};
+use super::lock::{self, Holder, Life, Lock};
 use super::replay::Tail;
 use super::writer::Inner;
 use super::{Document, Writer};
@@ -136,6 +136,24 @@ impl Store {
     /// process that is no more is held by nobody.
     pub fn holder(&self) -> Result<Option<Holder>> {
         lock::holder(&self.shared.layout)
+    }
+
+    /// Takes the lock away from `holder`, whose process cannot be seen from here. Returns whether it
+    /// was still the one who holds it.
+    ///
+    /// If its process lives after all, on another machine, two writers may spoil the journal.
+    ///
+    /// # Errors
+    /// The process lives on this machine: end it, and the lock goes with it.
+    pub fn unlock(&self, holder: &Holder) -> Result<bool> {
+        if holder.life() == Life::Lives {
+            return Err(holder.refusal(&self.shared.layout));
+        }
+        if self.holder()?.as_ref() != Some(holder) {
+            return Ok(false);
+        }
+        lock::take_away(&self.shared.layout)?;
+        Ok(true)
     }
 
     pub(super) fn shared(&self) -> &Shared {

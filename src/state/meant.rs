@@ -1,0 +1,64 @@
+//! Which instance a person means.
+
+use super::{Document, Instance};
+use crate::error::{Error, Result, nearest};
+
+impl Document {
+    /// The instance that a word names: its id, the beginning of one, or its place in the order of
+    /// [`instances`](Self::instances), from 1.
+    ///
+    /// # Errors
+    /// [`Usage`](crate::error::Kind::Usage) when it names none, or more than one.
+    pub fn meant(&self, word: &str) -> Result<&Instance> {
+        if let Some(instance) = self.instance(word) {
+            return Ok(instance);
+        }
+        if let Ok(place) = word.parse::<usize>() {
+            let at = place.checked_sub(1).and_then(|index| self.instances().nth(index));
+            return at.ok_or_else(|| {
+                Error::usage(format!("there is no instance {place}: there are {}", self.instance_count()))
+            });
+        }
+        let mut like = self.instances().filter(|instance| !word.is_empty() && instance.id.starts_with(word));
+        match (like.next(), like.next()) {
+            (Some(instance), None) => Ok(instance),
+            (Some(_), Some(_)) => Err(Error::usage(format!("several instances begin with `{word}`"))),
+            _ => {
+                let error = Error::usage(format!("there is no instance `{word}` in the state"));
+                Err(match nearest(word, self.instances().map(|instance| instance.id.as_str())) {
+                    Some(near) => error.with_hint(format!("did you mean {near}?")),
+                    None => error,
+                })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::record::Record;
+
+    fn document(ids: &[&str]) -> Document {
+        let mut document = Document::default();
+        for id in ids {
+            let instance = Box::new(Instance::new(*id, "r"));
+            document.apply(1, "2026-01-01T00:00:00Z", &Record::Put { instance });
+        }
+        document
+    }
+
+    #[test]
+    fn an_instance_is_named_by_id_beginning_or_place() {
+        let document = document(&["i-0aa1", "i-0ab2", "i-0ab"]);
+        let meant = |word: &str| document.meant(word).map(|instance| instance.id.clone());
+        assert_eq!(meant("i-0aa").unwrap(), "i-0aa1");
+        assert_eq!(meant("2").unwrap(), "i-0ab2");
+        // A whole id is no mere beginning.
+        assert_eq!(meant("i-0ab").unwrap(), "i-0ab");
+        assert!(meant("i-0a").unwrap_err().message().contains("several"));
+        assert_eq!(meant("4").unwrap_err().message(), "there is no instance 4: there are 3");
+        assert!(meant("0").is_err() && meant("").is_err());
+        assert_eq!(meant("i-0ax1").unwrap_err().hint(), Some("did you mean i-0aa1?"));
+    }
+}
