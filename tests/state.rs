@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use serde_json::Value;
-use spot::Sandbox;
+use spot::sandbox::{Options, Sandbox};
 
 use crate::moto::start_moto;
 use crate::spot::{Finished, Spot, eventually};
@@ -85,10 +85,15 @@ fn exported(spot: &Spot) -> Value {
 
 /// A project with a sandbox that runs, and two instances in it.
 fn fleet() -> (Spot, Sandbox, Behind) {
+    fleet_on("spot")
+}
+
+fn fleet_on(market: &str) -> (Spot, Sandbox, Behind) {
     let spot = Spot::new();
     spot.write("spot.toml", "[fleet]\ncount = 2\nregions = [\"us-west-2\"]\n[network]\ndedicated = true\n");
-    let sandbox = Sandbox::start(spot.folder()).unwrap();
-    spot.sandbox(&["create"]).expect(0);
+    let options = Options { shared: true, ..Options::default() };
+    let sandbox = Sandbox::start_with(spot.folder(), options).unwrap();
+    spot.sandbox(&["create", "--market", market]).expect(0);
     let behind = Behind::sandbox(&sandbox);
     (spot, sandbox, behind)
 }
@@ -155,7 +160,8 @@ fn reading_waits_for_nobody_and_the_holder_is_named() {
 
 #[test]
 fn drift_is_found_in_both_directions_and_repaired() {
-    let (spot, _sandbox, behind) = fleet();
+    // An instance of the spot market cannot be stopped.
+    let (spot, _sandbox, behind) = fleet_on("on-demand");
     let agreed = spot.sandbox(&["state", "reconcile"]).expect(0);
     assert!(agreed.stderr.contains("state and AWS agree: 2 instances"), "{}", agreed.all());
 
