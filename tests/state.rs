@@ -321,6 +321,71 @@ fn an_import_that_was_killed_is_settled() {
 }
 
 #[test]
+fn deployments_of_a_project_are_apart() {
+    let (spot, _sandbox, behind) = fleet();
+    let default = ids(&spot);
+    let blue = |arguments: &[&str]| spot.sandbox(&[arguments, &["--deployment", "blue"]].concat());
+    let created = blue(&["create", "--count", "1"]).expect(0);
+    assert!(created.stderr.contains("deployment blue"), "{}", created.all());
+    assert!(created.stdout.contains("'spot --sandbox --deployment blue destroy'"), "{}", created.all());
+    assert_eq!(ids(&spot), default);
+    let list = data(&blue(&["--json", "state", "list"]).expect(0));
+    let only = list[0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(list.as_array().unwrap().len(), 1);
+    assert!(!default.contains(&only));
+
+    // Neither takes what the other has for its own, and each has a history.
+    spot.sandbox(&["state", "reconcile"]).expect(0);
+    blue(&["state", "reconcile"]).expect(0);
+    let runs = |finished: Finished| data(&finished.expect(0)).as_array().unwrap().len();
+    assert_eq!(runs(blue(&["--json", "history"])), 1);
+    let listed = spot.sandbox(&["state", "deployments"]).expect(0);
+    assert!(listed.stdout.contains("blue") && listed.stdout.contains("default"), "{}", listed.all());
+    let all = data(&blue(&["--json", "state", "deployments"]).expect(0));
+    let numbers = |key: &str| all.as_array().unwrap().iter().map(|it| it[key].clone()).collect::<Vec<_>>();
+    assert_eq!(numbers("instances"), [2, 1]);
+    assert_eq!(numbers("chosen"), [false, true]);
+
+    let refused = spot.sandbox(&["list", "--deployment", "My Blue"]).expect(2);
+    assert!(refused.stderr.contains("write `my-blue`"), "{}", refused.all());
+
+    blue(&["destroy", "--yes"]).expect(0);
+    assert_eq!(behind.state_of("us-west-2", &only), "terminated");
+    assert_eq!(behind.state_of("us-west-2", &default[0]), "running");
+    assert_eq!(ids(&spot), default);
+    spot.sandbox(&["state", "reconcile"]).expect(0);
+
+    // The configuration names one too, and the flag comes before it.
+    let config = spot.read("spot.toml");
+    spot.write("spot.toml", &format!("{config}[project]\ndeployment = \"blue\"\n"));
+    assert!(ids(&spot).is_empty());
+    let shown = data(&spot.sandbox(&["--json", "state", "list", "--deployment", "default"]).expect(0));
+    assert_eq!(shown.as_array().unwrap().len(), 2);
+    spot.sandbox(&["destroy", "--yes", "--deployment", "default"]).expect(0);
+    assert_eq!(behind.state_of("us-west-2", &default[0]), "terminated");
+}
+
+/// Two deployments have two locks: nobody waits for the other.
+#[test]
+fn deployments_of_a_project_work_at_once() {
+    let spot = Spot::new();
+    spot.write("recipes/hold.rhai", "state::set(\"a\", 1); fs::write(\"held\", \"\"); sleep(60);");
+    spot.write("recipes/other.rhai", "state::set(\"b\", state::deployment());");
+    let mut first = spot.command(&["hold"]).spawn().unwrap();
+    eventually("the first run holds the lock", 20, || spot.folder().join("held").exists());
+    spot.run(&["other", "--deployment", "blue", "--lock-timeout", "0"]).expect(0);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let blue = spot.read(".spot/deployments/blue/instances.json");
+    assert!(blue.contains("\"b\": \"blue\""), "{blue}");
+    let other = Spot::new().env("SPOT_DEPLOYMENT", "green");
+    other.write("recipes/other.rhai", "state::set(\"b\", state::deployment());");
+    other.run(&["other"]).expect(0);
+    assert!(other.read(".spot/deployments/green/instances.json").contains("green"));
+    assert!(!other.folder().join("instances.json").exists());
+}
+
+#[test]
 fn reconcile_and_import_work_against_moto() {
     let (_moto, port) = start_moto();
     let url = format!("http://127.0.0.1:{port}");

@@ -8,6 +8,7 @@ mod adoption;
 mod aws;
 mod config;
 mod context;
+mod deployment;
 mod drift;
 mod fs;
 mod interruption;
@@ -37,6 +38,7 @@ mod unknown;
 use rhai::{Engine, Module, Shared, exported_module};
 
 pub(crate) use context::{Context, Place};
+pub(crate) use deployment::Deployment;
 pub use on_failure::OnFailure;
 pub(crate) use planning::Planning;
 pub(crate) use recipe::error_of;

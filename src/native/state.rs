@@ -99,6 +99,16 @@ pub mod state {
         answer(&call, |spot| spot.document()?.instance(id).map(instance_value).transpose())
     }
 
+    /// The name of the deployment that is worked on (`--deployment`); "default" without one.
+    ///
+    /// ```rhai
+    /// print(state::deployment());
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn deployment(call: NativeCallContext) -> Answer {
+        answer(&call, |spot| Ok(spot.deployment().unwrap_or("default").to_owned()))
+    }
+
     /// The instance that a person means by a word: its id, the beginning of one, or its place among
     /// `state::instances()`, from 1. Throws when it is none, or more than one.
     ///

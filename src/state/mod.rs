@@ -11,6 +11,7 @@
 //! | `load` | a consistent snapshot off the disk, without a lock |
 //! | `compact`, `backup`, `salvage` | folding the journal into `instances.json`; old versions; going on after damage |
 //! | `lock` | one writer at a time, and who it is |
+//! | `deployment` | several deployments of one project |
 //! | `meant` | which instance a person means |
 //! | `history` | the runs that changed something |
 //! | `layout`, `disk`, `fields` | where the files are; the operations on them; typed fields out of JSON |
@@ -24,6 +25,7 @@
 //!   lock                      who writes at present
 //!   history.jsonl             who ran what, what it changed, how it ended
 //!   backups/                  the last ten versions of instances.json
+//!   deployments/NAME/         the same of each further deployment
 //! ```
 //!
 //! A change is one appended line, so its cost does not depend on how many instances there are. The
@@ -33,6 +35,7 @@
 mod backup;
 mod commit;
 mod compact;
+mod deployment;
 mod disk;
 mod document;
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::commit::Committer;
 use super::compact::beginning;
+use super::deployment;
 use super::disk::{Disk, RealDisk};
 use super::journal::Journal;
 use super::layout::Layout;
@@ -258,8 +259,13 @@ impl Shared {
     }
 }
 
-/// The folder's name, such as tags and host names allow it, and eight random digits.
+/// The folder's name, such as tags and host names allow it, with that of the deployment if it has one,
+/// and eight random digits.
 fn new_project_id(project: &Path) -> String {
+    let (project, deployment) = match deployment::split(project) {
+        Some((home, name)) => (home, format!("-{name}")),
+        None => (project, String::new()),
+    };
     let folder = project.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let mut name = String::new();
     for c in folder.chars() {
@@ -272,7 +278,7 @@ fn new_project_id(project: &Path) -> String {
     name.truncate(LONGEST_NAME);
     let name = name.trim_end_matches('-');
     let name = if name.is_empty() { "project" } else { name };
-    format!("{name}-{:08x}", rand::random::<u32>())
+    format!("{name}{deployment}-{:08x}", rand::random::<u32>())
 }
 
 #[cfg(test)]

@@ -88,7 +88,7 @@ fn instances(document: &Document) -> Table {
 }
 
 /// What instances cost in an hour, as far as it is known.
-fn cost<'a>(instances: impl Iterator<Item = &'a Instance>) -> String {
+pub(super) fn cost<'a>(instances: impl Iterator<Item = &'a Instance>) -> String {
     let (mut sum, mut unknown) = (0.0, 0);
     for instance in instances {
         match instance.price {

@@ -1,5 +1,6 @@
 //! `spot state …`: looking at what the project has made, comparing it with AWS, and repairing it.
 
+mod deployments;
 mod list;
 mod show;
 mod unlock;
@@ -56,6 +57,8 @@ pub(super) enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
         words: Vec<String>,
     },
+    /// Show the deployments of the project; --deployment NAME works on one
+    Deployments,
     /// Show who holds the right to change the state; take it away from a process that is no more
     Unlock(unlock::Unlock),
 }
@@ -85,6 +88,7 @@ pub(super) fn run(
     match command {
         Command::List => list::run(options, ui),
         Command::Show { word } => show::run(options, ui, word),
+        Command::Deployments => deployments::run(options, ui),
         Command::Unlock(unlock) => unlock.run(options, ui),
         _ => {
             ui.emit(Event::Data(whole(&read(options, ui)?)));
