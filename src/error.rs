@@ -62,6 +62,8 @@ impl fmt::Display for Kind {
 pub const PARTIAL_FAILURE: &str = "PartialFailure";
 /// The code of an error that says: something that costs money may still exist (exit code 5).
 pub const RESOURCES_REMAIN: &str = "ResourcesRemain";
+/// The code of an error that says: state and cloud differ (exit code 6).
+pub const DRIFT: &str = "Drift";
 
 /// What went wrong, whether trying again can help, and what to do about it.
 ///
@@ -242,6 +244,7 @@ impl Error {
             (Kind::Interrupted, _) => 130,
             (_, Some(PARTIAL_FAILURE)) => 3,
             (_, Some(RESOURCES_REMAIN)) => 5,
+            (_, Some(DRIFT)) => 6,
             (Kind::Usage | Kind::Config, _) => 2,
             (Kind::Locked, _) => 4,
             (Kind::Internal, _) => 70,
@@ -285,6 +288,7 @@ mod tests {
         assert_eq!(Error::script("x").with_code(PARTIAL_FAILURE).exit_code(), 3);
         assert_eq!(Error::new(Kind::Locked, "x").exit_code(), 4);
         assert_eq!(Error::aws("x").with_code(RESOURCES_REMAIN).exit_code(), 5);
+        assert_eq!(Error::script("x").with_code(DRIFT).exit_code(), 6);
         assert_eq!(Error::interrupted().with_code(RESOURCES_REMAIN).exit_code(), 130);
         assert_eq!(Error::internal("x").exit_code(), 70);
     }

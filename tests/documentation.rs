@@ -127,6 +127,7 @@ fn links_in_the_documents_lead_somewhere() {
         "docs/recipes.md",
         "docs/ssh.md",
         "docs/sandbox.md",
+        "docs/state.md",
     ] {
         let path = root().join(file);
         let text = std::fs::read_to_string(&path).unwrap();

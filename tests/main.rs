@@ -25,6 +25,7 @@ mod repl;
 mod sandbox;
 mod scripts;
 mod ssh;
+mod state;
 mod watch;
 
 #[test]

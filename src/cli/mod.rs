@@ -11,6 +11,7 @@ mod rehearsal;
 mod repl;
 mod sandbox;
 mod ssh;
+mod state;
 mod words;
 
 use std::ffi::OsString;
@@ -34,6 +35,7 @@ Exit codes:
   3    some targets succeeded and some did not
   4    another run holds the project's state
   5    something that costs money may remain
+  6    state and AWS differ (state reconcile)
   130  interrupted
   70   a fault of spot itself";
 
@@ -102,6 +104,11 @@ enum Command {
     ListRecipes,
     /// Show the runs that changed something: who, what, how it ended
     History(history::History),
+    /// Look at what state knows, compare it with AWS, and repair it
+    State {
+        #[command(subcommand)]
+        command: state::Command,
+    },
     /// Run the project's sandbox for other commands and tools, and look after it
     Sandbox {
         #[command(subcommand)]
@@ -165,6 +172,7 @@ fn run(cli: &Cli, words: &[String], ui: &Arc<dyn Ui>) -> Result<u8, Failure> {
         Command::Eject { name, module, force } => eject::run(&cli.options, ui, name, *module, *force),
         Command::ListRecipes => list_recipes::run(&cli.options, ui),
         Command::History(history) => history.run(&cli.options, ui),
+        Command::State { command } => state::run(&cli.options, ui, command, words),
         Command::Sandbox { command } => sandbox::run(&cli.options, ui, command),
     }
 }
@@ -183,6 +191,10 @@ fn parse(argv: &[OsString]) -> Result<(Cli, Vec<String>), clap::Error> {
     let cli = Cli::from_arg_matches(&command().try_get_matches_from(argv)?)?;
     let words = match &cli.command {
         Command::Run { words, .. } => recipe_words(argv, words),
+        Command::State { command } => match command.recipe() {
+            Some((_, words)) => recipe_words(argv, words),
+            None => return Ok((cli, Vec::new())),
+        },
         Command::Named(all) => all.get(1..).unwrap_or_default().to_vec(),
         _ => return Ok((cli, Vec::new())),
     };
@@ -280,6 +292,20 @@ mod tests {
         assert!(cli.options.sandbox);
         assert_eq!(words, ["--", "a", "--", "b"]);
         assert_eq!(parsed("spot run -- x a").1, ["a"]);
+    }
+
+    #[test]
+    fn the_recipes_behind_state_take_words_and_options() {
+        let (cli, words) = parsed("spot state import --region eu-west-1 i-1 --take-over --yes --json");
+        assert!(cli.options.yes && cli.options.json);
+        assert_eq!(cli.options.region.as_deref(), Some("eu-west-1"));
+        assert_eq!(words, ["i-1", "--take-over"]);
+        let (cli, words) = parsed("spot --sandbox state reconcile --repair --adopt -y");
+        assert!(cli.options.yes && cli.options.sandbox);
+        assert_eq!(words, ["--repair", "--adopt"]);
+        assert_eq!(parsed("spot state rm --help").1, ["--help"]);
+        assert_eq!(parsed("spot state rm").1, [""; 0]);
+        assert!(parsed("spot state list --json").0.options.json);
     }
 
     #[test]

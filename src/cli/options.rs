@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::rehearsal::Rehearsal;
 use crate::error::{Error, Kind, Result};
-use crate::host::{Host, HostBuilder, Mode, OnFailure};
+use crate::host::{Deployment, Host, HostBuilder, Mode, OnFailure};
 use crate::sandbox::{self, Sandbox};
 use crate::script::Library;
 use crate::ui::{self, Event, Level, Ui};
@@ -28,6 +28,11 @@ pub(super) struct Options {
     /// The configuration file [default: spot.toml or config.yaml of the project]
     #[arg(long, value_name = "FILE", env = "SPOT_CONFIG", global = true)]
     pub config: Option<PathBuf>,
+
+    /// The deployment to work on, each with instances, networks and history of its own [default: the
+    /// one that spot.toml names, otherwise `default`]
+    #[arg(long, value_name = "NAME", env = "SPOT_DEPLOYMENT", global = true)]
+    pub deployment: Option<String>,
 
     /// Work in the project's sandbox: a cloud on this machine, with a state of its own
     #[arg(long, env = "SPOT_SANDBOX", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue, global = true)]
@@ -163,10 +168,17 @@ impl Options {
         }
     }
 
-    /// The folder of the state that is worked on: the project's, or that of its sandbox.
-    pub fn state_folder(&self) -> Result<PathBuf> {
+    /// The folder of the default deployment's state: the project's, or that of its sandbox.
+    pub fn home(&self) -> Result<PathBuf> {
         let project = self.project()?;
         Ok(if self.sandbox { project.join(sandbox::FOLDER) } else { project })
+    }
+
+    /// The folder of the state that is worked on.
+    pub fn state_folder(&self) -> Result<PathBuf> {
+        let (project, home) = (self.project()?, self.home()?);
+        let chosen = Deployment::choose(&project, self.config.as_deref(), &home, self.deployment.as_deref())?;
+        Ok(chosen.folder)
     }
 
     /// The project of the current folder.
@@ -243,6 +255,9 @@ impl Options {
         }
         if let Some(file) = &self.config {
             builder = builder.config(file);
+        }
+        if let Some(name) = &self.deployment {
+            builder = builder.deployment(name);
         }
         if let Some(folder) = user_folder() {
             builder = builder.user_folder(folder);

@@ -195,6 +195,16 @@ pub trait Cloud: Send + Sync {
     /// Writes tags on resources; a tag that exists is replaced.
     async fn tag(&self, region: &str, ids: &[String], tags: &Tags) -> Result<()>;
 
+    /// Makes instances the owner's that somebody else launched: writes the owner's tags on them, the
+    /// intent before, and gives them to the record as made by it.
+    async fn adopt(
+        &self,
+        region: &str,
+        instances: &[Instance],
+        tags: &Tags,
+        record: &dyn Record,
+    ) -> Result<()>;
+
     /// The address from which this machine reaches the internet; loopback when the cloud is on it.
     async fn caller_address(&self) -> Result<IpAddr>;
 

@@ -72,6 +72,7 @@ pub(super) fn read(report: &Report, place: &Place, root: &Node) -> Option<Config
         project: Project {
             name: project::default_name(place.project()),
             directory: place.project().to_path_buf(),
+            deployment: None,
         },
         fleet,
         network: Network {

@@ -9,6 +9,7 @@
 
 mod checks;
 mod deployer_yaml;
+mod deployment;
 mod place;
 mod problem;
 mod reader;
@@ -26,6 +27,7 @@ mod yaml;
 
 use std::path::{Path, PathBuf};
 
+pub use deployment::deployment;
 pub use problem::{Problem, Problems, Severity};
 pub use settings::{
     Address, Config, Deploy, FileTransfer, Fleet, Market, Network, PortRange, Project, RegionFleet, Ssh,

@@ -40,6 +40,8 @@ pub struct Project {
     pub name: String,
     /// The project folder, absolute.
     pub directory: PathBuf,
+    /// The deployment that commands work on unless they are told another; `None` is the default one.
+    pub deployment: Option<String>,
 }
 
 /// The instances to launch.

@@ -9,7 +9,7 @@ pub(super) use deploy::{default_files, plain_transfer};
 
 use std::collections::BTreeMap;
 
-use super::checks::{fleet as fleet_checks, key_files, network as network_checks, project, tags};
+use super::checks::{deployment, fleet as fleet_checks, key_files, network as network_checks, project, tags};
 use super::place::Place;
 use super::reader::Table;
 use super::report::Report;
@@ -46,8 +46,9 @@ pub(super) fn read(report: &Report, place: &Place, root: &Node) -> Option<Config
 fn project(place: &Place, table: Table<'_>) -> Project {
     let name = table.text("name").and_then(|name| project::name(table.report(), name));
     let name = name.unwrap_or_else(|| project::default_name(place.project()));
+    let deployment = table.text("deployment").and_then(|name| deployment::name(table.report(), name));
     table.finish(|key| elsewhere("project", key));
-    Project { name, directory: place.project().to_path_buf() }
+    Project { name, directory: place.project().to_path_buf(), deployment }
 }
 
 fn fleet(table: Table<'_>) -> Fleet {

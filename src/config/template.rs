@@ -14,6 +14,7 @@ pub(super) const TEMPLATE: &str = r#"# What `spot create` launches, and how. Eve
 
 [project]
 name = "{{name}}"          # in the names and tags of everything that spot makes
+# deployment = "staging"               # what commands work on without --deployment; see `spot state deployments`
 
 [fleet]
 count = 3                              # instances in all regions together

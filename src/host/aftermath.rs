@@ -102,7 +102,7 @@ impl Host {
             return;
         }
         let spot = self.context.called();
-        let hint = format!("'{spot} list' shows them, '{}' removes them", remains.remove_with(spot));
+        let hint = format!("'{spot} list' shows them, '{}' removes them", remains.remove_with(&spot));
         self.tell(Level::Warning, remains.in_words(), Some(hint));
     }
 

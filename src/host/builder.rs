@@ -10,7 +10,7 @@ use crate::cloud::plan::{Mode, Observer};
 use crate::cloud::{Cloud, Endpoint, Keys, Names};
 use crate::control::Control;
 use crate::error::Error;
-use crate::native::{Context, OnFailure, Place, Planning};
+use crate::native::{Context, Deployment, OnFailure, Place, Planning};
 use crate::sandbox::Sandbox;
 use crate::ui::{Silent, Ui};
 
@@ -20,6 +20,7 @@ pub struct HostBuilder {
     project: Option<PathBuf>,
     config: Option<PathBuf>,
     state: Option<PathBuf>,
+    deployment: Option<String>,
     user: Option<PathBuf>,
     endpoint: Endpoint,
     ssh_port: Option<u16>,
@@ -46,6 +47,14 @@ impl HostBuilder {
     #[must_use]
     pub fn config(mut self, file: impl Into<PathBuf>) -> Self {
         self.config = Some(file.into());
+        self
+    }
+
+    /// The deployment of the project to work on, each with a state of its own; otherwise the one that the
+    /// configuration names, and otherwise the default one, `default`.
+    #[must_use]
+    pub fn deployment(mut self, name: impl Into<String>) -> Self {
+        self.deployment = Some(name.into());
         self
     }
 
@@ -166,7 +175,7 @@ impl HostBuilder {
     /// Makes the host. Nothing is connected and nothing is written yet.
     ///
     /// # Errors
-    /// A project folder that does not exist, or a stdlib module that does not compile.
+    /// A project folder that does not exist, an impossible name of a deployment, or a stdlib module that does not compile.
     pub fn build(self) -> Result<Host, Failure> {
         let project = match self.project {
             Some(project) => project,
@@ -187,10 +196,13 @@ impl HostBuilder {
                 Error::usage(format!("time scale: expected a number above 0, found {time_scale}")).into()
             );
         }
-        let state = self.state.unwrap_or_else(|| project.clone());
-        let (planning, state) = Planning::new(self.mode, self.observer, &state)?;
+        let home = self.state.unwrap_or_else(|| project.clone());
+        let deployment =
+            Deployment::choose(&project, self.config.as_deref(), &home, self.deployment.as_deref())?;
+        let (planning, state) = Planning::new(self.mode, self.observer, &deployment.folder)?;
         let place = Place {
             state,
+            deployment: deployment.name,
             planning: Arc::new(planning),
             project,
             config: self.config,

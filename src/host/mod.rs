@@ -22,9 +22,9 @@ pub use session::{Session, Submission};
 use crate::error::{Error, Result};
 use crate::native::Context;
 pub use crate::native::OnFailure;
-pub(crate) use crate::native::to_json;
+pub(crate) use crate::native::{Deployment, to_json};
 use crate::script::{Argument, Given, Library, Script, calls_args};
-use crate::ui::Event;
+use crate::ui::{Event, Level};
 
 /// A place where recipes run: one project, one cloud, one terminal or other consumer of events.
 ///
@@ -138,6 +138,10 @@ impl Host {
             origin: script.origin.to_string(),
             spot_version: env!("CARGO_PKG_VERSION").to_owned(),
         });
+        // Nobody should take one deployment for another.
+        if let Some(name) = self.context.deployment() {
+            self.context.message(Level::Info, format!("deployment {name}"));
+        }
         self.context.planning().begin();
         self.context.begin_entry(&script.name, &script.origin.to_string(), given.shown());
         let mut result = self.execute(&script, given, false).map(|(value, _)| value);

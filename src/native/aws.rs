@@ -283,8 +283,9 @@ pub mod aws {
 
     /// Instances of the project that the cloud knows in a region: `instances`.
     ///
-    /// Options: `region`, `ids`, `deployment`, `everything` (of all projects, not only this one),
-    /// `ended` (also those that are terminated).
+    /// Options: `region`, `ids`, `tags` (a map: the instances that carry all of these, whoever made
+    /// them; `*` in a value stands for anything), `deployment`, `everything` (of all projects, not only
+    /// this one), `ended` (also those that are terminated).
     ///
     /// ```rhai
     /// print(aws::instances(#{ region: "us-west-2" }).instances.len());
@@ -541,7 +542,11 @@ fn instance_filter(options: &mut Options, project: Option<&str>) -> Result<Optio
     let everything = options.or("everything", false)?;
     let deployment: Option<String> = options.optional("deployment")?;
     let ended = options.or("ended", false)?;
+    let tags: Option<BTreeMap<String, String>> = options.optional("tags")?;
     let filter = match (ids, project) {
+        (ids, _) if tags.is_some() => {
+            InstanceFilter { ids, tags: tags.unwrap_or_default(), ..InstanceFilter::default() }
+        }
         (Some(ids), _) => InstanceFilter::ids(ids),
         (None, _) if everything => InstanceFilter::owner(&Owner::Everything),
         (None, None) => return Ok(None),

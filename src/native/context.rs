@@ -36,6 +36,8 @@ pub(crate) struct Place {
     pub config: Option<PathBuf>,
     /// Folder of `instances.json`, `.spot/known_hosts` and the project's own key.
     pub state: PathBuf,
+    /// The name of the deployment; `None` is the default one.
+    pub deployment: Option<String>,
     pub endpoint: Endpoint,
     pub ssh_port: Option<u16>,
     /// The control API of the sandbox, in one.
@@ -165,8 +167,15 @@ impl Context {
     }
 
     /// How spot has to be called to work on the same things, for hints.
-    pub fn called(&self) -> &'static str {
-        if self.sandbox().is_some() { "spot --sandbox" } else { "spot" }
+    pub fn called(&self) -> String {
+        let sandbox = if self.sandbox().is_some() { " --sandbox" } else { "" };
+        let deployment = self.deployment().map(|name| format!(" --deployment {name}")).unwrap_or_default();
+        format!("spot{sandbox}{deployment}")
+    }
+
+    /// The name of the deployment that is worked on; `None` is the default one.
+    pub fn deployment(&self) -> Option<&str> {
+        self.0.place.deployment.as_deref()
     }
 
     /// The region that the command line or the embedding program asked for.

@@ -4,9 +4,12 @@
 //! the reference entry and the REPL's help, and the `rhai` block in it is an example that a test
 //! runs on the sandbox.
 
+mod adoption;
 mod aws;
 mod config;
 mod context;
+mod deployment;
+mod drift;
 mod expiry;
 mod fs;
 mod interruption;
@@ -36,6 +39,7 @@ mod unknown;
 use rhai::{Engine, Module, Shared, exported_module};
 
 pub(crate) use context::{Context, Place};
+pub(crate) use deployment::Deployment;
 pub use on_failure::OnFailure;
 pub(crate) use planning::Planning;
 pub(crate) use recipe::error_of;
@@ -49,7 +53,7 @@ pub(crate) fn namespaces() -> Vec<(&'static str, Shared<Module>)> {
     vec![
         ("aws", aws_namespace().into()),
         ("ssh", exported_module!(ssh::ssh).into()),
-        ("state", exported_module!(state::state).into()),
+        ("state", state_namespace().into()),
         ("ui", exported_module!(ui::ui).into()),
         ("config", exported_module!(config::config).into()),
         ("fs", exported_module!(fs::fs).into()),
@@ -66,6 +70,14 @@ fn aws_namespace() -> Module {
     namespace.combine(exported_module!(removal::removal));
     namespace.combine(exported_module!(expiry::expiry));
     namespace.combine(exported_module!(interruption::interruption));
+    namespace
+}
+
+/// `state::` likewise.
+fn state_namespace() -> Module {
+    let mut namespace = exported_module!(state::state);
+    namespace.combine(exported_module!(drift::drift));
+    namespace.combine(exported_module!(adoption::adoption));
     namespace
 }
 

@@ -19,7 +19,7 @@ use crate::ui::{Event, Ui};
 const MOST_PAUSES: u64 = 25;
 
 /// What of `.spot/` is not copied: it is large, or another process's.
-const LEFT_OUT: [&str; 4] = ["sandbox", "backups", "lock", "logs"];
+const LEFT_OUT: [&str; 5] = ["sandbox", "backups", "deployments", "lock", "logs"];
 
 /// What a run may change, and what it would have.
 #[derive(Default)]

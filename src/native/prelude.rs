@@ -102,7 +102,8 @@ pub mod prelude {
 
     /// Ends the recipe with an error; options: `hint`, `code`.
     ///
-    /// The code `PartialFailure` ends the process with exit code 3, `ResourcesRemain` with 5.
+    /// The code `PartialFailure` ends the process with exit code 3, `ResourcesRemain` with 5, `Drift`
+    /// with 6.
     ///
     /// ```rhai
     /// try { fail("1 of 3 hosts failed", #{ code: "PartialFailure" }); } catch (e) { print(e.code); }

@@ -20,6 +20,8 @@ pub(crate) struct Journal {
     prices: Prices,
     /// Who logs in to the instances that come.
     user: Option<String>,
+    /// How far the instances are that come: launched, unless they are taken over.
+    phase: &'static str,
     /// The parts of networks that are being made: where, and in which VPC.
     parts: Mutex<HashMap<cloud::IntentId, Part>>,
     /// The calls that remove something, with the token of what made it where they name one.
@@ -37,6 +39,11 @@ struct Part {
     is_vpc: bool,
 }
 
+/// The phase of instances that spot has launched.
+pub(crate) const LAUNCHED: &str = "launched";
+/// The phase of instances that somebody else launched.
+pub(crate) const IMPORTED: &str = "imported";
+
 /// Stands for the VPC of parts that have none yet; no VPC has such an id.
 pub(crate) const UNATTACHED: &str = "unattached";
 
@@ -48,6 +55,7 @@ impl Journal {
             writer: context.writer()?,
             prices: Prices::new(),
             user: None,
+            phase: LAUNCHED,
             parts: Mutex::default(),
             removals: Mutex::default(),
         })
@@ -60,6 +68,14 @@ impl Journal {
         self
     }
 
+    /// Takes instances over that somebody else launched, in place of launching.
+    pub fn for_adoption(mut self, prices: Prices, user: Option<String>) -> Self {
+        self.prices = prices;
+        self.user = user;
+        self.phase = IMPORTED;
+        self
+    }
+
     fn parts(&self) -> MutexGuard<'_, HashMap<cloud::IntentId, Part>> {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -68,10 +84,11 @@ impl Journal {
         self.removals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn known(&self, instance: &CloudInstance) -> Result<Instance> {
+    /// An instance as it comes into state.
+    pub fn known(&self, instance: &CloudInstance) -> Result<Instance> {
         let mut known = from_cloud(instance)?;
         known.user.clone_from(&self.user);
-        known.phase = Some("launched".to_owned());
+        known.phase = Some(self.phase.to_owned());
         let pool = (instance.instance_type.clone(), instance.zone.clone(), instance.market);
         known.price = self.prices.get(&pool).copied();
         Ok(known)
@@ -175,9 +192,11 @@ impl cloud::Record for Journal {
                 || removed.as_ref().is_some_and(|token| made.undo.token == *token)
         });
         for (instance, value) in launched.iter().zip(shown) {
-            self.context.note_launched(&instance.id);
+            if self.phase == LAUNCHED {
+                self.context.note_launched(&instance.id);
+            }
             if let Some(map) = value.try_cast::<rhai::Map>() {
-                self.context.emit(target::row(&map, "launched", None, false));
+                self.context.emit(target::row(&map, self.phase, None, false));
             }
         }
         Ok(())

@@ -17,7 +17,7 @@ const ENDED_BY_SIGNAL: u8 = 255;
 pub(crate) fn open(context: &Context, word: Option<&str>, words: &[String], tty: bool) -> Result<u8> {
     let command = (!words.is_empty()).then(|| words.join(" "));
     let list = format!("{} list --cached", context.called());
-    let id = context.document()?.meant(word, &list)?;
+    let id = context.document()?.meant(word, &list)?.id.clone();
     let host = target::host(context, &Dynamic::from(id.clone()))?;
     let what = command.clone().unwrap_or_else(|| "a shell".to_owned());
     if !context.may("ssh", || format!("run {what}"), vec![id])? {

@@ -4,7 +4,7 @@ use rhai::plugin::*;
 use rhai::{Array, Dynamic, Map};
 use serde_json::{Value, json};
 
-use super::record::{from_cloud, with_parts};
+use super::record::{IMPORTED, LAUNCHED, from_cloud, with_parts};
 use super::sys::seconds_since;
 use super::thrown::{Answer, answer, to_json, to_value};
 use super::{Context, rollback};
@@ -98,6 +98,30 @@ pub mod state {
     #[rhai_fn(return_raw)]
     pub fn instance(call: NativeCallContext, id: &str) -> Answer {
         answer(&call, |spot| spot.document()?.instance(id).map(instance_value).transpose())
+    }
+
+    /// The name of the deployment that is worked on (`--deployment`); "default" without one.
+    ///
+    /// ```rhai
+    /// print(state::deployment());
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn deployment(call: NativeCallContext) -> Answer {
+        answer(&call, |spot| Ok(spot.deployment().unwrap_or("default").to_owned()))
+    }
+
+    /// The instance that a person means by a word: its id, the beginning of one, or its place among
+    /// `state::instances()`, from 1. Throws when it is none, or more than one.
+    ///
+    /// ```rhai
+    /// try { print(state::find("i-0123").id); } catch (e) { print(e.message); }
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn find(call: NativeCallContext, word: &str) -> Answer {
+        answer(&call, |spot| {
+            let document = spot.document()?;
+            instance_value(document.meant(Some(word), &format!("{} state list", spot.called()))?)
+        })
     }
 
     /// The project's id, which all its resources carry as a tag. Made at the first change.
@@ -220,6 +244,23 @@ pub mod state {
         })
     }
 
+    /// The calls of earlier runs whose outcome nobody has seen: `action`, `region`, `since`. They are
+    /// looked into, and closed, by `state::settle`.
+    ///
+    /// ```rhai
+    /// for call in state::open_calls() { print(call.action); }
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn open_calls(call: NativeCallContext) -> Answer {
+        answer(&call, |spot| {
+            let document = spot.document()?;
+            let calls = document.open_intents().map(|open| {
+                json!({ "action": open.intent.action, "region": open.intent.region, "since": open.since })
+            });
+            Ok(calls.collect::<Vec<_>>())
+        })
+    }
+
     /// Finds out what became of calls whose answer an earlier run never saw, and takes into state
     /// the instances that they made; a rollback that was not completed is gone on with. Returns one
     /// object for each: `action`, `region`, `since`, `found` (ids; of a rollback, what is gone), `error`.
@@ -257,6 +298,7 @@ fn settle_all(spot: &Context) -> Result<Vec<Value>> {
             undo: open.intent.undo.clone().and_then(|undo| serde_json::from_value(undo).ok()),
         };
         let cloud = std::sync::Arc::clone(&cloud);
+        let phase = if open.intent.action == "CreateTags" { IMPORTED } else { LAUNCHED };
         let launches = matches!(open.intent.action.as_str(), "RunInstances" | "CreateFleet");
         let result = spot.runtime().wait(async move { cloud.settle(&intent).await });
         // EC2 goes on with a launch whose caller has died: nothing to see now may be something soon.
@@ -276,7 +318,7 @@ fn settle_all(spot: &Context) -> Result<Vec<Value>> {
                 let instances = alive
                     .map(|instance| {
                         let mut known = from_cloud(instance)?;
-                        known.phase = Some("launched".to_owned());
+                        known.phase = Some(phase.to_owned());
                         Ok(known)
                     })
                     .collect::<Result<Vec<_>>>()?;

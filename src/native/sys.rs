@@ -52,7 +52,7 @@ pub mod sys {
     }
 
     /// How spot has to be called to work on the same things as this run, for hints: `spot`, or
-    /// `spot --sandbox`.
+    /// `spot --sandbox --deployment blue`.
     ///
     /// ```rhai
     /// ui::info(`${sys::spot()} list shows them`);

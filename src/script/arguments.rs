@@ -11,11 +11,12 @@ use rhai::{Dynamic, Map};
 use crate::error::{Error, Result, nearest};
 
 /// Flags of every command, by their long names: the command line takes them before a recipe sees them.
-pub const RESERVED: [&str; 24] = [
+pub const RESERVED: [&str; 25] = [
     "allow",
     "answer",
     "color",
     "config",
+    "deployment",
     "dry-run",
     "endpoint-url",
     "fault",

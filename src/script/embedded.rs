@@ -5,10 +5,13 @@ pub(super) const RECIPES: &[(&str, &str)] = &[
     ("create", include_str!("../../recipes/create.rhai")),
     ("destroy", include_str!("../../recipes/destroy.rhai")),
     ("extend", include_str!("../../recipes/extend.rhai")),
+    ("forget", include_str!("../../recipes/forget.rhai")),
+    ("import", include_str!("../../recipes/import.rhai")),
     ("list", include_str!("../../recipes/list.rhai")),
     ("nuke", include_str!("../../recipes/nuke.rhai")),
     ("prices", include_str!("../../recipes/prices.rhai")),
     ("reap", include_str!("../../recipes/reap.rhai")),
+    ("reconcile", include_str!("../../recipes/reconcile.rhai")),
     ("setup", include_str!("../../recipes/setup.rhai")),
     ("watch", include_str!("../../recipes/watch.rhai")),
 ];
@@ -17,6 +20,7 @@ pub(super) const RECIPES: &[(&str, &str)] = &[
 pub(super) const STDLIB: &[(&str, &str)] = &[
     ("cleanup", include_str!("../../stdlib/cleanup.rhai")),
     ("deploy", include_str!("../../stdlib/deploy.rhai")),
+    ("drift", include_str!("../../stdlib/drift.rhai")),
     ("fleet", include_str!("../../stdlib/fleet.rhai")),
     ("prices", include_str!("../../stdlib/prices.rhai")),
     ("watch", include_str!("../../stdlib/watch.rhai")),

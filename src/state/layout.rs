@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Uid, User, geteuid};
 
+use super::deployment;
 use super::disk::Disk;
 use crate::error::{Error, Result};
 
@@ -77,6 +78,12 @@ impl Layout {
     /// # Errors
     /// The project folder is missing, or `.spot` belongs to another user.
     pub(super) fn prepare(&self, disk: &dyn Disk) -> Result<()> {
+        if let Some((home, _)) = deployment::split(&self.project).filter(|_| !self.project.is_dir()) {
+            Layout::new(home).prepare(disk)?;
+            let all = self.project.parent().unwrap_or(home);
+            self.make(disk, all)?;
+            self.make(disk, &self.project)?;
+        }
         if !self.project.is_dir() {
             return Err(Error::state(format!(
                 "the project folder {} does not exist",
@@ -95,14 +102,7 @@ impl Layout {
                 }
                 disk.tighten(&folder, 0o700).map_err(|e| self.explain("cannot make private", &folder, e))?;
             }
-            Err(_) => {
-                match disk.create_folder(&folder) {
-                    // Another thread or process was quicker.
-                    Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-                    made => made.map_err(|e| self.explain("cannot create", &folder, e))?,
-                }
-                disk.sync_folder(&self.project).map_err(|e| self.explain("cannot sync", &self.project, e))?;
-            }
+            Err(_) => self.make(disk, &folder)?,
         }
         let ignore = folder.join(".gitignore");
         // Made in one step, by whichever thread or process comes first.
@@ -114,6 +114,17 @@ impl Layout {
             Err(e) => return Err(self.explain("cannot write", &ignore, e)),
         }
         Ok(())
+    }
+
+    /// Makes a private folder, safe on disk, if it is absent.
+    fn make(&self, disk: &dyn Disk, folder: &Path) -> Result<()> {
+        match disk.create_folder(folder) {
+            // It was there, or another thread or process was quicker.
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            made => made.map_err(|e| self.explain("cannot create", folder, e))?,
+        }
+        let parent = folder.parent().unwrap_or(&self.project);
+        disk.sync_folder(parent).map_err(|e| self.explain("cannot sync", parent, e))
     }
 
     /// An operating-system error on a path, as a person would want to be told it.

@@ -4,12 +4,16 @@
 //! What stands in the file only tells others whom they are waiting for.
 
 use std::fmt;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use super::compact::now;
@@ -38,7 +42,31 @@ pub struct Holder {
     pub since: String,
 }
 
+/// What this machine can say of the process of a [`Holder`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Life {
+    /// It runs here.
+    Lives,
+    /// It ran here, and does not any more.
+    Ended,
+    /// It runs, or ran, on another machine, or nobody knows where.
+    Elsewhere,
+}
+
 impl Holder {
+    /// Whether its process lives, as far as this machine can say.
+    pub fn life(&self) -> Life {
+        let pid = i32::try_from(self.pid).unwrap_or(0);
+        if pid == 0 || self.host != Holder::here("").host {
+            return Life::Elsewhere;
+        }
+        match kill(Pid::from_raw(pid), None) {
+            Err(Errno::ESRCH) => Life::Ended,
+            // That it belongs to somebody else is a sign of life.
+            _ => Life::Lives,
+        }
+    }
+
     /// This process, running `command`.
     pub(super) fn here(command: &str) -> Self {
         let host = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
@@ -88,14 +116,17 @@ impl Lock {
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Self> {
         let path = layout.lock();
-        let opened =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let file = opened.map_err(|e| layout.explain("cannot open", &path, e))?;
+        let mut file = open(layout)?;
         let begin = Instant::now();
         let mut told = false;
         loop {
+            // The lock of a file that was taken away meanwhile protects nothing.
+            if !is_current(&file, &path) {
+                file = open(layout)?;
+            }
             match file.try_lock() {
-                Ok(()) => break,
+                Ok(()) if is_current(&file, &path) => break,
+                Ok(()) => continue,
                 Err(TryLockError::Error(e)) => return Err(layout.explain("cannot lock", &path, e)),
                 Err(TryLockError::WouldBlock) => {}
             }
@@ -137,6 +168,30 @@ impl Drop for Lock {
     }
 }
 
+/// The file of the lock, made if it is absent.
+fn open(layout: &Layout) -> Result<File> {
+    let path = layout.lock();
+    let opened =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+    opened.map_err(|e| layout.explain("cannot open", &path, e))
+}
+
+/// Whether an open file is still the one at its path.
+fn is_current(file: &File, path: &Path) -> bool {
+    let identity = |metadata: io::Result<fs::Metadata>| metadata.map(|it| (it.dev(), it.ino())).ok();
+    let here = identity(fs::metadata(path));
+    here.is_some() && here == identity(file.metadata())
+}
+
+/// Takes the lock away from whoever holds it: the next writer locks a new file.
+pub(super) fn take_away(layout: &Layout) -> Result<()> {
+    let path = layout.lock();
+    match fs::remove_file(&path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(layout.explain("cannot remove", &path, e)),
+        _ => Ok(()),
+    }
+}
+
 /// Who holds the lock at this moment, if anybody does.
 pub(super) fn holder(layout: &Layout) -> Result<Option<Holder>> {
     let path = layout.lock();
@@ -164,4 +219,53 @@ fn read_text(mut file: &File) -> Holder {
         command: unknown(),
         since: unknown(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::disk::RealDisk;
+
+    fn take(layout: &Layout, wait: Duration) -> Result<Lock> {
+        Lock::take(layout, "spot test", wait, &|_| {}, &|| false)
+    }
+
+    #[test]
+    fn a_holder_is_alive_ended_or_elsewhere() {
+        let here = Holder::here("spot create");
+        assert_eq!(here.life(), Life::Lives);
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = child.id();
+        child.wait().unwrap();
+        assert_eq!(Holder { pid, ..here.clone() }.life(), Life::Ended);
+        assert_eq!(Holder { host: "elsewhere".into(), ..here.clone() }.life(), Life::Elsewhere);
+        assert_eq!(Holder { pid: 0, ..here.clone() }.life(), Life::Elsewhere);
+        assert_eq!(Holder { pid: u32::MAX, ..here }.life(), Life::Elsewhere);
+    }
+
+    #[test]
+    fn a_lock_that_was_taken_away_is_free_for_the_next_and_for_who_waits() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path());
+        layout.prepare(&RealDisk).unwrap();
+        let first = take(&layout, Duration::ZERO).unwrap();
+        assert_eq!(take(&layout, Duration::ZERO).unwrap_err().kind(), Kind::Locked);
+        std::thread::scope(|scope| {
+            let (tell, told) = std::sync::mpsc::channel();
+            let layout = &layout;
+            let waiting = scope.spawn(move || {
+                let on_wait = |_: &Holder| tell.send(()).unwrap();
+                Lock::take(layout, "waits", Duration::from_secs(60), &on_wait, &|| false)
+            });
+            told.recv().unwrap();
+            take_away(layout).unwrap();
+            let second = waiting.join().unwrap().unwrap();
+            // The old file is nobody's concern any more.
+            drop(first);
+            assert_eq!(take(layout, Duration::ZERO).unwrap_err().kind(), Kind::Locked);
+            assert_eq!(holder(layout).unwrap().unwrap().command, "waits");
+            drop(second);
+        });
+        take(&layout, Duration::ZERO).unwrap();
+    }
 }

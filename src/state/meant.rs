@@ -1,50 +1,79 @@
 //! Which instance a person means.
 
-use super::Document;
+use super::{Document, Instance};
 use crate::error::{Error, Result, nearest};
 
 impl Document {
-    /// The id that a person means: an id, the beginning of one, or a place in the list, from 1; nothing
-    /// at all means the only instance. `list` is the command that shows the instances.
+    /// The instance that a word names: its id, the beginning of one, or its place in the order of
+    /// [`instances`](Self::instances), from 1. No word at all names the only instance. `list` is the
+    /// command that shows the instances.
     ///
     /// # Errors
-    /// A usage error that names what was given, with the nearest id or the command for the list as hint.
-    pub fn meant(&self, word: Option<&str>, list: &str) -> Result<String> {
-        let ids: Vec<&str> = self.instances().map(|instance| instance.id.as_str()).collect();
-        let list = format!("'{list}' shows them");
+    /// [`Usage`](crate::error::Kind::Usage) when it names none, or more than one, with the nearest id
+    /// or the command for the list as hint.
+    pub fn meant(&self, word: Option<&str>, list: &str) -> Result<&Instance> {
+        let listed = |text: String| Error::usage(text).with_hint(format!("'{list}' shows them"));
         let Some(word) = word else {
-            return match ids.as_slice() {
-                [only] => Ok((*only).to_owned()),
-                [] => Err(Error::usage("this project has no instances")),
-                all => Err(Error::usage(format!(
+            let mut all = self.instances();
+            return match (all.next(), all.next()) {
+                (Some(only), None) => Ok(only),
+                (None, _) => Err(Error::usage("this project has no instances")),
+                _ => Err(listed(format!(
                     "there are {} instances: name one by its id or its place",
-                    all.len()
-                ))
-                .with_hint(list)),
+                    self.instance_count()
+                ))),
             };
         };
-        if let Some(id) = ids.iter().find(|id| **id == word) {
-            return Ok((*id).to_owned());
+        if let Some(instance) = self.instance(word) {
+            return Ok(instance);
         }
         if let Ok(place) = word.parse::<usize>() {
-            let at = place.checked_sub(1).and_then(|index| ids.get(index));
-            return at.map(|id| (*id).to_owned()).ok_or_else(|| {
-                Error::usage(format!("there is no instance {place}: there are {}", ids.len())).with_hint(list)
+            let at = place.checked_sub(1).and_then(|index| self.instances().nth(index));
+            return at.ok_or_else(|| {
+                listed(format!("there is no instance {place}: there are {}", self.instance_count()))
             });
         }
-        let mut like = ids.iter().filter(|id| id.starts_with(word));
+        let mut like = self.instances().filter(|instance| !word.is_empty() && instance.id.starts_with(word));
         match (like.next(), like.next()) {
-            (Some(id), None) => Ok((*id).to_owned()),
-            (Some(_), Some(_)) => {
-                Err(Error::usage(format!("several instances begin with `{word}`")).with_hint(list))
-            }
+            (Some(instance), None) => Ok(instance),
+            (Some(_), Some(_)) => Err(listed(format!("several instances begin with `{word}`"))),
             _ => {
-                let error = Error::usage(format!("there is no instance `{word}` in the state"));
-                Err(match nearest(word, ids.iter().copied()) {
-                    Some(near) => error.with_hint(format!("did you mean {near}?")),
-                    None => error.with_hint(list),
+                let none = format!("there is no instance `{word}` in the state");
+                Err(match nearest(word, self.instances().map(|instance| instance.id.as_str())) {
+                    Some(near) => Error::usage(none).with_hint(format!("did you mean {near}?")),
+                    None => listed(none),
                 })
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::record::Record;
+
+    fn document(ids: &[&str]) -> Document {
+        let mut document = Document::default();
+        for id in ids {
+            let instance = Box::new(Instance::new(*id, "r"));
+            document.apply(1, "2026-01-01T00:00:00Z", &Record::Put { instance });
+        }
+        document
+    }
+
+    #[test]
+    fn an_instance_is_named_by_id_beginning_or_place() {
+        let document = document(&["i-0aa1", "i-0ab2", "i-0ab"]);
+        let meant = |word: &str| document.meant(Some(word), "spot list").map(|instance| instance.id.clone());
+        assert_eq!(meant("i-0aa").unwrap(), "i-0aa1");
+        assert_eq!(meant("2").unwrap(), "i-0ab2");
+        // A whole id is no mere beginning.
+        assert_eq!(meant("i-0ab").unwrap(), "i-0ab");
+        assert!(meant("i-0a").unwrap_err().message().contains("several"));
+        assert_eq!(meant("4").unwrap_err().message(), "there is no instance 4: there are 3");
+        assert!(meant("0").is_err() && meant("").is_err());
+        assert!(document.meant(None, "spot list").unwrap_err().message().contains("3 instances"));
+        assert_eq!(meant("i-0ax1").unwrap_err().hint(), Some("did you mean i-0aa1?"));
     }
 }

@@ -11,6 +11,8 @@
 //! | `load` | a consistent snapshot off the disk, without a lock |
 //! | `compact`, `backup`, `salvage` | folding the journal into `instances.json`; old versions; going on after damage |
 //! | `lock` | one writer at a time, and who it is |
+//! | `deployment` | several deployments of one project |
+//! | `meant` | which instance a person means |
 //! | `history` | the runs that changed something |
 //! | `meant` | which instance a person means |
 //! | `layout`, `disk`, `fields` | where the files are; the operations on them; typed fields out of JSON |
@@ -24,6 +26,7 @@
 //!   lock                      who writes at present
 //!   history.jsonl             who ran what, what it changed, how it ended
 //!   backups/                  the last ten versions of instances.json
+//!   deployments/NAME/         the same of each further deployment
 //! ```
 //!
 //! A change is one appended line, so its cost does not depend on how many instances there are. The
@@ -33,6 +36,7 @@
 mod backup;
 mod commit;
 mod compact;
+mod deployment;
 mod disk;
 mod document;
 #[cfg(test)]
@@ -59,7 +63,7 @@ pub use document::Document;
 pub use history::{Began, Changes, Ended, History, Past};
 pub use instance::Instance;
 pub use intent::{Intent, IntentId, OpenIntent, Outcome};
-pub use lock::Holder;
+pub use lock::{Holder, Life};
 pub use network::Network;
 pub use salvage::Salvage;
 pub use store::Store;

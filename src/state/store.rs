@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use super::commit::Committer;
 use super::compact::beginning;
+use super::deployment;
 use super::disk::{Disk, RealDisk};
 use super::journal::Journal;
 use super::layout::Layout;
 use super::load::load;
-use super::lock::{self, Holder, Lock};
+use super::lock::{self, Holder, Life, Lock};
 use super::replay::Tail;
 use super::writer::Inner;
 use super::{Document, Writer};
@@ -138,6 +139,24 @@ impl Store {
         lock::holder(&self.shared.layout)
     }
 
+    /// Takes the lock away from `holder`, whose process cannot be seen from here. Returns whether it
+    /// was still the one who holds it.
+    ///
+    /// If its process lives after all, on another machine, two writers may spoil the journal.
+    ///
+    /// # Errors
+    /// The process lives on this machine: end it, and the lock goes with it.
+    pub fn unlock(&self, holder: &Holder) -> Result<bool> {
+        if holder.life() == Life::Lives {
+            return Err(holder.refusal(&self.shared.layout));
+        }
+        if self.holder()?.as_ref() != Some(holder) {
+            return Ok(false);
+        }
+        lock::take_away(&self.shared.layout)?;
+        Ok(true)
+    }
+
     pub(super) fn shared(&self) -> &Shared {
         &self.shared
     }
@@ -240,8 +259,13 @@ impl Shared {
     }
 }
 
-/// The folder's name, such as tags and host names allow it, and eight random digits.
+/// The folder's name, such as tags and host names allow it, with that of the deployment if it has one,
+/// and eight random digits.
 fn new_project_id(project: &Path) -> String {
+    let (project, deployment) = match deployment::split(project) {
+        Some((home, name)) => (home, format!("-{name}")),
+        None => (project, String::new()),
+    };
     let folder = project.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let mut name = String::new();
     for c in folder.chars() {
@@ -254,7 +278,7 @@ fn new_project_id(project: &Path) -> String {
     name.truncate(LONGEST_NAME);
     let name = name.trim_end_matches('-');
     let name = if name.is_empty() { "project" } else { name };
-    format!("{name}-{:08x}", rand::random::<u32>())
+    format!("{name}{deployment}-{:08x}", rand::random::<u32>())
 }
 
 #[cfg(test)]

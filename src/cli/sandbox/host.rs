@@ -84,7 +84,7 @@ fn meant(sandbox: &Sandbox, word: &str) -> Result<String> {
         return Ok(word.to_owned());
     }
     let document = Store::open(&sandbox.access().state_folder).read()?;
-    document.meant(Some(word), "spot --sandbox list --cached")
+    Ok(document.meant(Some(word), "spot --sandbox list --cached")?.id.clone())
 }
 
 fn show(id: &str, faults: &HostFaults, options: &Options, ui: &Arc<dyn Ui>) {

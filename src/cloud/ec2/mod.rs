@@ -16,9 +16,11 @@
 //! | `service.rs` `quota.rs` `service_role.rs` | quotas and roles, and what asks the services beside EC2 |
 //! | `survey.rs` `network.rs` `dedicated.rs` `ipv6.rs` `group.rs` | networks: finding, making |
 //! | `listing.rs` | one kind of resource by its tags |
+//! | `adoption.rs` | taking instances over that somebody else launched |
 //! | `termination.rs` `interruption.rs` | how instances end: at our order, or taken back |
 //! | `removal.rs` `deletion.rs` `references.rs` `holders.rs` | removing: the order, one resource, rules between groups, what holds what |
 
+mod adoption;
 mod client;
 mod convert;
 mod dedicated;
@@ -169,6 +171,16 @@ impl Cloud for Ec2 {
 
     async fn tag(&self, region: &str, ids: &[String], tags: &Tags) -> Result<()> {
         self.write_tags(region, ids, tags).await
+    }
+
+    async fn adopt(
+        &self,
+        region: &str,
+        instances: &[Instance],
+        tags: &Tags,
+        record: &dyn Record,
+    ) -> Result<()> {
+        self.adopt_instances(region, instances, tags, record).await
     }
 
     async fn caller_address(&self) -> Result<IpAddr> {

@@ -56,7 +56,8 @@ impl Ec2 {
 /// What an action makes, if it makes something.
 pub(super) fn made_by(action: &str) -> Option<ResourceKind> {
     Some(match action {
-        "RunInstances" | "CreateFleet" => ResourceKind::Instance,
+        // Instances that are adopted get the token of the intent as a tag.
+        "RunInstances" | "CreateFleet" | "CreateTags" => ResourceKind::Instance,
         "CreateLaunchTemplate" => ResourceKind::LaunchTemplate,
         "CreateVolume" => ResourceKind::Volume,
         "AllocateAddress" => ResourceKind::Address,

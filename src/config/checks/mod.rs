@@ -4,6 +4,7 @@
 //! be used.
 
 pub(super) mod deploy;
+pub(super) mod deployment;
 pub(super) mod fleet;
 pub(super) mod key_files;
 pub(super) mod network;

@@ -59,7 +59,7 @@ fn a_full_file_loads_with_its_values() {
     assert!(config.warnings.is_empty(), "{:#?}", config.warnings);
     assert_eq!(
         config.project,
-        Project { name: "lab".into(), directory: folder.path("").components().collect() }
+        Project { name: "lab".into(), directory: folder.path("").components().collect(), deployment: None }
     );
     assert_eq!((config.fleet.count, config.fleet.market, config.fleet.disk_gb), (5, Market::OnDemand, 8));
     assert_eq!(config.fleet.types_in("us-east-2"), ["m6g.large"]);
