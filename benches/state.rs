@@ -17,8 +17,7 @@ const RUNS: usize = 200;
 const AT_ONCE: usize = 1000;
 
 fn main() {
-    let numbers = std::env::args().filter_map(|argument| argument.parse::<usize>().ok());
-    let count = numbers.last().unwrap_or(10_000);
+    let count = std::env::args().find_map(|argument| argument.parse::<usize>().ok()).unwrap_or(10_000);
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path());
     let writer = store.writer("bench", Duration::ZERO, &|_| {}).unwrap();

@@ -29,7 +29,9 @@ pub struct Endpoint {
 
 /// Finds the address behind a name. It may take its time: it is asked where nobody else waits.
 #[derive(Clone)]
-pub struct Names(Arc<dyn Fn(&str) -> Result<IpAddr> + Send + Sync>);
+pub struct Names(Arc<Find>);
+
+type Find = dyn Fn(&str) -> Result<IpAddr> + Send + Sync;
 
 impl Names {
     /// Names that this function knows.

@@ -175,7 +175,7 @@ pub struct Aws {
 
 impl Default for Aws {
     fn default() -> Self {
-        Aws { connect_timeout: 10, read_timeout: 60, attempts: 3, retry_timeout: 120 }
+        Aws { connect_timeout: 10, read_timeout: 60, attempts: 6, retry_timeout: 120 }
     }
 }
 
