@@ -248,7 +248,7 @@ pub mod state {
     /// looked into, and closed, by `state::settle`.
     ///
     /// ```rhai
-    /// for call in state::open_calls() { print(call.action); }
+    /// for open in state::open_calls() { print(open.action); }
     /// ```
     #[rhai_fn(return_raw)]
     pub fn open_calls(call: NativeCallContext) -> Answer {
