@@ -335,6 +335,10 @@ fn a_host_of_a_running_sandbox_fails_as_told() {
         let refused = spot.run(&[&["sandbox", "host"], words].concat()).expect(2);
         assert!(refused.stderr.contains(said), "{}", refused.all());
     }
+    let nobody = spot.run(&["sandbox", "interrupt", "2"]).expect(2);
+    assert!(nobody.stderr.contains("there is no instance 2"), "{}", nobody.all());
+    let notice = spot.run(&["sandbox", "interrupt", "1", "--notice", "3600"]).expect(0);
+    assert!(notice.stderr.contains(&format!("{id} was given notice")), "{}", notice.all());
     spot.sandbox(&["destroy", "--yes"]).expect(0);
 }
 

@@ -11,7 +11,6 @@ use crate::error::{Error, Result};
 use crate::host::Failure;
 use crate::sandbox::Sandbox;
 use crate::sandbox::hosts::HostFaults;
-use crate::state::Store;
 use crate::ui::{Event, Level, Ui};
 
 const EXAMPLES: &str = "\
@@ -51,7 +50,7 @@ impl Host {
             ["clear"] => Some(HostFaults::default()),
             faults => Some(read(faults)?),
         };
-        let id = meant(&sandbox, &self.instance)?;
+        let id = super::instance::meant(&sandbox, &self.instance)?;
         if words == ["commands"] {
             commands(&sandbox, &id, options, ui)?;
             return Ok(0);
@@ -73,18 +72,6 @@ fn read(words: &[&str]) -> Result<HostFaults> {
         faults.add_short(word)?;
     }
     Ok(faults)
-}
-
-/// The instance that is meant: one of the project's, or any other of the sandbox by its whole id.
-fn meant(sandbox: &Sandbox, word: &str) -> Result<String> {
-    let whole = word
-        .strip_prefix("i-")
-        .is_some_and(|tail| tail.len() == 17 && tail.bytes().all(|byte| byte.is_ascii_hexdigit()));
-    if whole {
-        return Ok(word.to_owned());
-    }
-    let document = Store::open(&sandbox.access().state_folder).read()?;
-    Ok(document.meant(Some(word), "spot --sandbox list --cached")?.id.clone())
 }
 
 fn show(id: &str, faults: &HostFaults, options: &Options, ui: &Arc<dyn Ui>) {

@@ -1,4 +1,4 @@
-//! `spot sandbox interrupt ID`: takes a spot instance back, as AWS does.
+//! `spot sandbox interrupt ID|INDEX`: takes a spot instance back, as AWS does.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::ui::{Event, Level, Ui};
 
 const EXAMPLES: &str = "\
 Examples:
-  spot sandbox interrupt i-0123456789abcdef0               the notice now, the end in two minutes
+  spot sandbox interrupt 3                                 the notice now, the end in two minutes
   spot sandbox interrupt i-0123456789abcdef0 --notice 5    the end in 5 seconds
   spot sandbox interrupt i-0123456789abcdef0 --rebalance   a rebalance recommendation and no notice
 
@@ -22,9 +22,9 @@ Exit codes: 0 done; 2 there is no such living spot instance, or no running sandb
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in super::super) struct Interrupt {
-    /// The instance
-    #[arg(value_name = "ID")]
-    id: String,
+    /// An instance id, the beginning of one, or its place in `spot --sandbox list --cached`, from 1
+    #[arg(value_name = "ID|INDEX")]
+    instance: String,
     /// Seconds from the notice to the end, 0 to 86400 [default: 120, and no notice with --rebalance]
     #[arg(long, value_name = "SECONDS", value_parser = super::amount::time)]
     notice: Option<Duration>,
@@ -35,7 +35,9 @@ pub(in super::super) struct Interrupt {
 
 impl Interrupt {
     pub(super) fn run(&self, options: &Options, ui: &Arc<dyn Ui>) -> Result<u8, Failure> {
-        running(options)?.interrupt(&self.id, self.rebalance, self.notice)?;
+        let sandbox = running(options)?;
+        let id = super::instance::meant(&sandbox, &self.instance)?;
+        sandbox.interrupt(&id, self.rebalance, self.notice)?;
         let notice = match (self.notice, self.rebalance) {
             (None, true) => None,
             (notice, _) => Some(notice.unwrap_or(Duration::from_secs(120))),
@@ -47,7 +49,7 @@ impl Interrupt {
         if let Some(notice) = notice {
             told.push(format!("notice of its end in {} s", notice.as_secs_f64()));
         }
-        ui.emit(Event::message(Level::Success, format!("{} was given {}", self.id, told.join(" and "))));
+        ui.emit(Event::message(Level::Success, format!("{id} was given {}", told.join(" and "))));
         Ok(0)
     }
 }

@@ -7,6 +7,7 @@ mod clock;
 mod env;
 mod faults;
 mod host;
+mod instance;
 mod interrupt;
 mod reset;
 mod start;
