@@ -253,6 +253,126 @@ fn only_what_is_gone_is_forgotten_unless_it_is_forced() {
     assert_eq!(behind.state_of("us-west-2", &known[1]), "terminated");
 }
 
+/// Whose tags somebody took away costs money all the same.
+#[test]
+fn what_lost_its_tags_is_destroyed_by_its_id() {
+    let (spot, _sandbox, behind) = fleet();
+    let known = ids(&spot);
+    let vpc = exported(&spot)["networks"][0]["vpc_id"].as_str().unwrap().to_owned();
+    behind.does(
+        "us-west-2",
+        &format!(
+            "for id in ['{}', '{}', '{vpc}']:\n  tags = ec2.describe_tags(Filters=[dict(Name='resource-id', Values=[id])])['Tags']\n  \
+             ec2.delete_tags(Resources=[id], Tags=[dict(Key=tag['Key']) for tag in tags])",
+            known[0], known[1]
+        ),
+    );
+    let listed = spot.sandbox(&["list"]).expect(0);
+    assert!(listed.stdout.contains("2 instances, 2 running"), "{}", listed.all());
+    spot.sandbox(&["destroy", "--yes"]).expect(0);
+    for id in &known {
+        assert_eq!(behind.state_of("us-west-2", id), "terminated");
+    }
+    let left = format!("print(len([v for v in ec2.describe_vpcs()['Vpcs'] if v['VpcId'] == '{vpc}']))");
+    assert_eq!(behind.does("us-west-2", &left), "0");
+    assert!(exported(&spot)["networks"].as_array().unwrap().is_empty());
+}
+
+/// The state of Spot Deployer has neither a project's id nor tags in AWS.
+#[test]
+fn instances_of_an_old_state_are_destroyed() {
+    let (spot, _sandbox, behind) = fleet();
+    let id = behind.launches("us-west-2", &[("Name", "old")]);
+    let old = format!(r#"{{"instances": [{{"id": "{id}", "region": "us-west-2", "state": "running"}}]}}"#);
+    let project = Spot::new();
+    project.write("instances.json", &old);
+    let project = project
+        .env("AWS_ENDPOINT_URL", behind.url.clone())
+        .env("AWS_ACCESS_KEY_ID", behind.keys[0].clone())
+        .env("AWS_SECRET_ACCESS_KEY", behind.keys[1].clone())
+        .env("AWS_REGION", "us-west-2");
+    project.run(&["destroy", "--yes"]).expect(0);
+    assert_eq!(behind.state_of("us-west-2", &id), "terminated");
+    assert!(project.instances(".").is_empty());
+    assert_eq!(ids(&spot).len(), 2);
+}
+
+/// What another project took over is that one's.
+#[test]
+fn what_another_project_took_over_is_let_go() {
+    let (spot, _sandbox, behind) = fleet();
+    let known = ids(&spot);
+    behind.does(
+        "us-west-2",
+        &format!(
+            "ec2.create_tags(Resources=['{}'], Tags=[dict(Key='spot:project', Value='api-1')])",
+            known[0]
+        ),
+    );
+    let listed = spot.sandbox(&["list"]).expect(0);
+    assert!(listed.stdout.contains("foreign") && listed.stdout.contains("1 running"), "{}", listed.all());
+    // The network stays as long as something of another's is in it.
+    let done = spot.sandbox(&["destroy", "--yes", "--time-scale", "0.05"]);
+    assert!(done.stderr.contains("belongs to api-1, another project of spot, now"), "{}", done.all());
+    assert_eq!(behind.state_of("us-west-2", &known[0]), "running");
+    assert_eq!(behind.state_of("us-west-2", &known[1]), "terminated");
+    assert!(ids(&spot).is_empty());
+}
+
+/// State forgets what is verifiably gone, and no more.
+#[test]
+fn a_removal_of_some_of_a_network_forgets_just_that() {
+    let (spot, _sandbox, behind) = fleet();
+    let before = exported(&spot)["networks"][0]["created"].as_array().unwrap().len();
+    let free = behind.does(
+        "us-west-2",
+        "used = {i['SubnetId'] for r in ec2.describe_instances()['Reservations'] for i in r['Instances']}\n\
+         free = [s['SubnetId'] for s in ec2.describe_subnets(Filters=[dict(Name='tag:ManagedBy', Values=['spot'])])['Subnets'] if s['SubnetId'] not in used]\n\
+         print(free[0])",
+    );
+    spot.write(
+        "some.rhai",
+        &format!(
+            "let part = aws::owned(#{{ region: \"us-west-2\" }}).owned.filter(|it| it.id == \"{free}\");\nprint(cleanup::remove(part)[0].outcome);"
+        ),
+    );
+    assert_eq!(spot.sandbox(&["run", "some.rhai"]).expect(0).stdout, "removed\n");
+    let network = &exported(&spot)["networks"][0];
+    assert_eq!(network["created"].as_array().unwrap().len(), before - 1);
+    assert!(!network.to_string().contains(&free), "{network}");
+    spot.sandbox(&["destroy", "--yes"]).expect(0);
+    assert!(exported(&spot)["networks"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn a_damaged_state_is_salvaged_after_a_question() {
+    let spot = Spot::new();
+    let nothing = spot.run(&["state", "salvage"]).expect(0);
+    assert!(nothing.stderr.contains("nothing is damaged"), "{}", nothing.all());
+    {
+        let store = spot::state::Store::open(spot.folder());
+        let writer = store.writer("test", std::time::Duration::ZERO, &|_| {}).unwrap();
+        for number in 1..=3 {
+            writer.put(spot::state::Instance::new(format!("i-{number}"), "us-west-2")).unwrap();
+        }
+    }
+    let whole = spot.read("instances.json");
+    spot.write("instances.json", &whole[..whole.len() / 2]);
+    let refused = spot.run(&["state", "list"]).expect(1);
+    assert!(refused.stderr.contains("instances.json"), "{}", refused.all());
+
+    let unasked = spot.run(&["state", "salvage"]).expect(2);
+    assert!(unasked.stdout.contains("i-3") && unasked.stderr.contains("backups"), "{}", unasked.all());
+    spot.run(&["state", "salvage", "--yes", "--dry-run"]).expect(0);
+    spot.run(&["state", "salvage", "--yes", "--read-only"]).expect(2);
+    assert_eq!(spot.read("instances.json"), whole[..whole.len() / 2]);
+    let seen = data(&spot.run(&["--json", "state", "salvage", "--yes"]).expect(0));
+    assert_eq!(seen["saved_as"], serde_json::json!([".spot/instances.damaged-1.json"]));
+    assert_eq!(spot.read(".spot/instances.damaged-1.json"), whole[..whole.len() / 2]);
+    assert_eq!(spot.instances(".").len(), 3);
+    spot.run(&["state", "list"]).expect(0);
+}
+
 #[test]
 fn foreign_instances_are_imported_and_destroyed_without_their_network() {
     let (spot, _sandbox, behind) = fleet();

@@ -212,6 +212,9 @@ pub trait Cloud: Send + Sync {
     /// closed. All kinds are asked for at once: one round trip, and one more for each further page.
     async fn owned(&self, region: &str, owner: &Owner) -> Result<Vec<Owned>>;
 
+    /// Those of the named resources that exist in a region, whatever tags they carry.
+    async fn existing(&self, region: &str, named: &[(ResourceKind, String)]) -> Result<Vec<Owned>>;
+
     /// The living spot instances of a region that do not carry spot's tags.
     async fn unmanaged_spot(&self, region: &str) -> Result<Vec<Owned>>;
 

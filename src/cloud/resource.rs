@@ -79,6 +79,28 @@ impl ResourceKind {
         }
     }
 
+    /// The kind of what an id names, by how the id begins.
+    pub fn of_id(id: &str) -> Option<ResourceKind> {
+        let (prefix, _) = id.split_once('-')?;
+        Some(match prefix {
+            "fleet" => ResourceKind::Fleet,
+            "sir" => ResourceKind::SpotRequest,
+            "i" => ResourceKind::Instance,
+            "lt" => ResourceKind::LaunchTemplate,
+            "vol" => ResourceKind::Volume,
+            "eipalloc" => ResourceKind::Address,
+            "eni" => ResourceKind::NetworkInterface,
+            "key" => ResourceKind::KeyPair,
+            "sg" => ResourceKind::SecurityGroup,
+            "subnet" => ResourceKind::Subnet,
+            "rtb" => ResourceKind::RouteTable,
+            "igw" => ResourceKind::InternetGateway,
+            "eigw" => ResourceKind::EgressOnlyGateway,
+            "vpc" => ResourceKind::Vpc,
+            _ => return None,
+        })
+    }
+
     /// Whether it is a part of a VPC, or the VPC itself.
     pub fn is_network(self) -> bool {
         matches!(

@@ -91,8 +91,8 @@ pub mod drift {
         })
     }
 
-    /// Forgets parts of the networks of a region, given by their ids; a network without its VPC is
-    /// forgotten whole. Returns whether there were any.
+    /// Forgets parts of the networks of a region, given by their ids; a network without its VPC, or of
+    /// which nothing is left that the project made, is forgotten whole. Returns whether there were any.
     ///
     /// ```rhai
     /// print(state::remove_parts("us-west-2", ["sg-0123456789abcdef0"]));
@@ -273,9 +273,9 @@ fn unknown_instances(document: &Document, look: &Look) -> Vec<Difference> {
 /// Parts of networks that only one side has.
 fn network_parts(document: &Document, look: &Look) -> Vec<Difference> {
     let networks: Vec<&Network> = document.networks().iter().filter(|it| it.region == look.region).collect();
-    let difference = |drift, kind: &str, id: &str, detail: String| Difference {
+    let difference = |drift, id: &str, detail: String| Difference {
         drift,
-        kind: kind.to_owned(),
+        kind: kind_of(id),
         id: id.to_owned(),
         region: look.region.clone(),
         detail,
@@ -287,7 +287,7 @@ fn network_parts(document: &Document, look: &Look) -> Vec<Difference> {
     for network in &networks {
         for id in network.created.iter().filter(|id| !there.contains(id.as_str())) {
             let detail = "AWS has no such thing with this project's tags".to_owned();
-            found.push(difference("gone", kind_of(id), id, detail));
+            found.push(difference("gone", id, detail));
         }
     }
     for part in look.owned.iter().filter(|it| PARTS.contains(&it.kind)) {
@@ -299,45 +299,28 @@ fn network_parts(document: &Document, look: &Look) -> Vec<Difference> {
         });
         if !known {
             let name = part.name.as_ref().map(|name| format!("named {name}, ")).unwrap_or_default();
-            found.push(difference(
-                "unknown",
-                kind_of(&part.id),
-                &part.id,
-                format!("{name}with this project's tags"),
-            ));
+            found.push(difference("unknown", &part.id, format!("{name}with this project's tags")));
         }
     }
     found
 }
 
 /// The kind of what an id names, in the word of `aws::owned`.
-fn kind_of(id: &str) -> &'static str {
-    match id.split_once('-').map_or(id, |(prefix, _)| prefix) {
-        "vpc" => "vpc",
-        "subnet" => "subnet",
-        "sg" => "security-group",
-        "rtb" => "route-table",
-        "igw" => "internet-gateway",
-        "eigw" => "egress-only-gateway",
-        "lt" => "launch-template",
-        "vol" => "volume",
-        "eipalloc" => "address",
-        "eni" => "network-interface",
-        "key" => "key-pair",
-        _ => "resource",
-    }
+fn kind_of(id: &str) -> String {
+    let kind = ResourceKind::of_id(id).and_then(|kind| serde_json::to_value(kind).ok());
+    kind.as_ref().and_then(Value::as_str).unwrap_or("resource").to_owned()
 }
 
 /// A network without parts that are gone; nothing is left of one whose VPC is among them, or of which
-/// all parts are gone that did not belong to a VPC yet.
+/// they were all that the project had made.
 fn without(network: &Network, gone: &HashSet<String>) -> Option<Network> {
     let is_left = |id: &String| !gone.contains(id);
     let mut left = network.clone();
     left.created.retain(is_left);
     left.subnet_ids.retain(is_left);
     left.security_group_id = left.security_group_id.filter(is_left);
-    let unattached = network.vpc_id == super::record::UNATTACHED && left.created.is_empty();
-    (is_left(&network.vpc_id) && !unattached).then_some(left)
+    let emptied = left.created.is_empty() && !network.created.is_empty();
+    (is_left(&network.vpc_id) && !emptied).then_some(left)
 }
 
 #[cfg(test)]
@@ -455,7 +438,9 @@ mod tests {
         let left = without(&network, &gone(&["sg-1"])).unwrap();
         assert_eq!((left.created, left.security_group_id), (vec!["subnet-1".to_owned()], None));
         assert_eq!(without(&network, &gone(&["vpc-1"])), None);
-        let unattached = Network { vpc_id: super::super::record::UNATTACHED.into(), ..network };
-        assert_eq!(without(&unattached, &gone(&["sg-1", "subnet-1"])), None);
+        assert_eq!(without(&network, &gone(&["sg-1", "subnet-1"])), None);
+        // Where the project made nothing, nothing of it can be gone.
+        network.created.clear();
+        assert_eq!(without(&network, &gone(&["sg-2"])).as_ref(), Some(&network));
     }
 }

@@ -57,6 +57,40 @@ pub mod removal {
         })
     }
 
+    /// What became of the parts of the networks that state knows in a region, looked for by id, whatever
+    /// tags they carry: `owned`, those that exist, as `aws::owned` gives them, and `missing`, the ids of
+    /// those that do not. Options: `region`.
+    ///
+    /// ```rhai
+    /// print(aws::network_parts(#{ region: "us-west-2" }).missing);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn network_parts(call: NativeCallContext, options: Dynamic) -> Answer {
+        #[derive(Serialize)]
+        struct Parts {
+            region: String,
+            owned: Vec<Owned>,
+            missing: Vec<String>,
+        }
+        answer(&call, |spot| {
+            let document = spot.document()?;
+            each_region(spot, "aws::network_parts", options, |options| {
+                let region: String = options.required("region")?;
+                let networks = document.networks().iter().filter(|it| it.region == region);
+                let made: BTreeSet<&String> = networks.flat_map(|it| &it.created).collect();
+                let named = made.into_iter().filter_map(|id| Some((ResourceKind::of_id(id)?, id.clone())));
+                let (named, cloud): (Vec<_>, _) = (named.collect(), spot.cloud()?);
+                Ok(async move {
+                    let owned =
+                        if named.is_empty() { Vec::new() } else { cloud.existing(&region, &named).await? };
+                    let gone = |id: &String| !owned.iter().any(|it| it.id == *id);
+                    let missing = named.into_iter().map(|(_, id)| id).filter(gone).collect();
+                    Ok(Parts { region, owned, missing })
+                })
+            })
+        })
+    }
+
     /// The spot instances of a region that spot did not make, of the whole account: `owned`, as
     /// `aws::owned` gives it. Options: `region`.
     ///

@@ -14,10 +14,12 @@ use super::store::Shared;
 use super::{Document, Store, backup};
 use crate::error::{Error, Kind, Result};
 
-/// What [`Store::salvage`] found and did.
+/// What [`Store::salvage`] found and did, or, of [`Store::salvageable`], would do.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Salvage {
-    /// Where the damaged files were kept; empty if nothing was damaged, and then nothing was changed.
+    /// Whether anything was damaged or missing; otherwise nothing was changed.
+    pub needed: bool,
+    /// Where the damaged files were kept.
     pub saved_as: Vec<PathBuf>,
     /// The backup that took the place of an unreadable `instances.json`.
     pub restored_from: Option<PathBuf>,
@@ -29,14 +31,30 @@ pub struct Salvage {
     pub document: Document,
 }
 
+/// A damaged file: under which name it is kept, and its bytes.
+struct Damaged {
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
+
 impl Store {
+    /// What [`salvage`](Self::salvage) would do. Nothing is written, and nobody is waited for: while
+    /// another process writes, this may be out of date at once.
+    ///
+    /// # Errors
+    /// The files cannot be read, or a newer spot has written `instances.json`.
+    pub fn salvageable(&self) -> Result<Salvage> {
+        look(&self.shared().layout).map(|(salvage, ..)| salvage)
+    }
+
     /// Goes on after damage: keeps the damaged files under other names, and writes the state anew from
     /// everything that is readable, the newest readable backup included.
     ///
-    /// What an unreadable record said is unknown: look at the cloud afterwards (`spot list`).
+    /// What an unreadable record said is unknown: look at the cloud afterwards
+    /// (`spot state reconcile`).
     ///
     /// # Errors
-    /// Somebody holds the lock, or the disk cannot be written.
+    /// Somebody holds the lock, or the disk cannot be written, or what `salvageable` reports.
     pub fn salvage(&self, command: &str) -> Result<Salvage> {
         let shared = self.shared();
         if shared.claim(command, Duration::ZERO)?.is_some() {
@@ -55,49 +73,58 @@ impl Store {
 
 fn salvage(shared: &Shared) -> Result<Salvage> {
     let Shared { disk, layout, .. } = shared;
+    let (salvage, damaged, replay) = look(layout)?;
+    for Damaged { path, bytes } in &damaged {
+        replace(disk.as_ref(), path, bytes).map_err(|e| layout.explain("cannot write", path, e))?;
+    }
+    if salvage.needed {
+        let applied = salvage.document.applied().unwrap_or(0).max(replay.highest);
+        let whole = Replay { tail: Tail::None, ..replay };
+        let mut journal = Journal::open(Arc::clone(disk), layout.clone(), &whole)?;
+        journal.skip_to(applied);
+        compact(disk.as_ref(), layout, &salvage.document, &mut journal)?;
+    }
+    Ok(salvage)
+}
+
+/// What there is, and what can be made of it.
+fn look(layout: &Layout) -> Result<(Salvage, Vec<Damaged>, Replay)> {
     let snapshot = snapshot(layout)?;
     let replay = Replay::of(&snapshot.journal);
-    let mut saved_as = Vec::new();
-    let mut keep = |name: &str, ending: &str, bytes: &[u8]| {
-        let path = unused(layout, name, ending);
-        replace(disk.as_ref(), &path, bytes).map_err(|e| layout.explain("cannot write", &path, e))?;
-        saved_as.push(path);
-        Ok::<_, Error>(())
-    };
-    let parsed = snapshot.instances.as_deref().map(Document::parse);
+    let mut damaged = Vec::new();
     let mut restored_from = None;
-    let mut rebuilt = replay.damage.is_some();
+    let mut needed = replay.damage.is_some();
     let base = replay.base().0;
-    let mut document = match parsed {
+    let mut document = match snapshot.instances.as_deref().map(Document::parse) {
         Some(Ok(document)) if document.applied().is_none_or(|applied| applied >= base) => document,
         // A newer spot's file is not damaged: nothing may be made of it that it would not understand.
         Some(Err(error)) if error.code() == Some("StateTooNew") => {
             return Err(error.context("instances.json"));
         }
         _ => {
-            if let Some(bytes) = &snapshot.instances {
-                keep("instances", "json", bytes)?;
-            }
             let (path, document) = newest_readable(layout).unzip();
-            restored_from = path;
             // A project that was never compacted has no `instances.json`, and lacks nothing.
-            rebuilt |= snapshot.instances.is_some() || base > 0 || restored_from.is_some();
+            needed |= snapshot.instances.is_some() || base > 0 || path.is_some();
+            restored_from = path;
+            if let Some(bytes) = snapshot.instances {
+                damaged.push(Damaged { path: unused(layout, "instances", "json"), bytes });
+            }
             document.unwrap_or_default()
         }
     };
     replay_into(&mut document, &replay);
     if replay.damage.is_some() {
-        keep("journal", "jsonl", &snapshot.journal)?;
+        damaged.push(Damaged { path: unused(layout, "journal", "jsonl"), bytes: snapshot.journal });
     }
-    let (records, unreadable) = (replay.lines.len(), replay.unreadable);
-    if rebuilt {
-        let applied = document.applied().unwrap_or(0).max(replay.highest);
-        let whole = Replay { tail: Tail::None, ..replay };
-        let mut journal = Journal::open(Arc::clone(disk), layout.clone(), &whole)?;
-        journal.skip_to(applied);
-        compact(disk.as_ref(), layout, &document, &mut journal)?;
-    }
-    Ok(Salvage { saved_as, restored_from, records, unreadable, document })
+    let salvage = Salvage {
+        needed,
+        saved_as: damaged.iter().map(|file| file.path.clone()).collect(),
+        restored_from,
+        records: replay.lines.len(),
+        unreadable: replay.unreadable,
+        document,
+    };
+    Ok((salvage, damaged, replay))
 }
 
 fn newest_readable(layout: &Layout) -> Option<(PathBuf, Document)> {
@@ -153,7 +180,11 @@ mod tests {
             "line 3 of .spot/journal.jsonl is damaged: 2 records before it and 3 from it on are readable"
         );
         assert!(error.hint().unwrap().starts_with("`spot state salvage` goes on"));
+        let possible = store.salvageable().unwrap();
+        assert_eq!(fs::read(dir.path().join(".spot/journal.jsonl")).unwrap(), journal);
+        assert!(!possible.saved_as[0].exists());
         let salvage = store.salvage("spot state salvage").unwrap();
+        assert_eq!((&salvage, salvage.needed), (&possible, true));
         assert_eq!((salvage.records, salvage.unreadable), (5, 1));
         assert_eq!(salvage.saved_as, [dir.path().join(".spot/journal.damaged-1.jsonl")]);
         assert_eq!(fs::read(&salvage.saved_as[0]).unwrap(), journal);
@@ -165,6 +196,7 @@ mod tests {
         assert_eq!(error.kind(), Kind::Locked);
         writer.close().unwrap();
         let again = store.salvage("test").unwrap();
+        assert!(!again.needed);
         assert_eq!((again.saved_as.len(), again.document.instance_count()), (0, 8));
     }
 

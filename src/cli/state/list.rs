@@ -47,7 +47,8 @@ pub(super) fn run(options: &Options, ui: &Arc<dyn Ui>) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn instances(document: &Document) -> Table {
+/// The instances of a state, with their places.
+pub(super) fn instances(document: &Document) -> Table {
     let text = |text: &Option<String>| Cell::from(text.clone().unwrap_or_default());
     let row = |(index, it): (usize, &Instance)| {
         vec![

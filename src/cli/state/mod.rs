@@ -2,6 +2,7 @@
 
 mod deployments;
 mod list;
+mod salvage;
 mod show;
 mod unlock;
 
@@ -59,6 +60,9 @@ pub(super) enum Command {
     },
     /// Show the deployments of the project; --deployment NAME works on one
     Deployments,
+    /// Go on after damage to the state's files, with everything that is readable
+    #[command(after_help = salvage::EXPLANATION)]
+    Salvage,
     /// Show who holds the right to change the state; take it away from a process that is no more
     Unlock(unlock::Unlock),
 }
@@ -89,6 +93,7 @@ pub(super) fn run(
         Command::List => list::run(options, ui),
         Command::Show { word } => show::run(options, ui, word),
         Command::Deployments => deployments::run(options, ui),
+        Command::Salvage => salvage::run(options, ui),
         Command::Unlock(unlock) => unlock.run(options, ui),
         _ => {
             ui.emit(Event::Data(whole(&read(options, ui)?)));

@@ -71,8 +71,8 @@ pub use client::Ec2;
 use super::{
     Cloud, Family, FoundNetwork, Identity, Image, ImageQuery, Instance, InstanceFilter, InstanceType, Intent,
     Launch, LaunchRequest, ListPrice, Network, NetworkRequest, Offering, OnChange, Owned, Owner,
-    PlacementScore, Price, Quota, Record, Region, Removal, Removed, ScoreQuery, Settled, SpotRole,
-    SpotStatus, Tags, Termination, TypeQuery, Until, Zone,
+    PlacementScore, Price, Quota, Record, Region, Removal, Removed, ResourceKind, ScoreQuery, Settled,
+    SpotRole, SpotStatus, Tags, Termination, TypeQuery, Until, Zone,
 };
 use crate::error::Result;
 
@@ -189,6 +189,10 @@ impl Cloud for Ec2 {
 
     async fn owned(&self, region: &str, owner: &Owner) -> Result<Vec<Owned>> {
         self.all_owned(region, owner).await
+    }
+
+    async fn existing(&self, region: &str, named: &[(ResourceKind, String)]) -> Result<Vec<Owned>> {
+        self.named(region, named).await
     }
 
     async fn unmanaged_spot(&self, region: &str) -> Result<Vec<Owned>> {

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use aws_sdk_ec2::types::Filter;
 use futures::future::try_join_all;
 
 use super::Ec2;
@@ -11,10 +12,45 @@ use super::mutation::token_filters;
 use crate::cloud::{Intent, Market, Owned, Owner, ResourceKind, Settled, Undo};
 use crate::error::{Error, Result};
 
+/// EC2 takes so many values in one filter.
+const IDS_PER_FILTER: usize = 200;
+
 impl Ec2 {
     pub(super) async fn all_owned(&self, region: &str, owner: &Owner) -> Result<Vec<Owned>> {
         let kinds = ResourceKind::ALL.map(|kind| self.tagged(region, kind, owner_filters(owner)));
         Ok(try_join_all(kinds).await?.into_iter().flatten().collect())
+    }
+
+    /// Resources by their ids. What was made a moment ago may not show yet: what is missing is looked
+    /// for once more before it counts as gone.
+    pub(super) async fn named(&self, region: &str, named: &[(ResourceKind, String)]) -> Result<Vec<Owned>> {
+        let found = self.named_now(region, named).await?;
+        if found.len() >= named.len() || self.settings().visibility.is_zero() {
+            return Ok(found);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(self.settings().visibility) => {}
+            () = self.cancel.cancelled() => return Err(Error::interrupted()),
+        }
+        self.named_now(region, named).await
+    }
+
+    async fn named_now(&self, region: &str, named: &[(ResourceKind, String)]) -> Result<Vec<Owned>> {
+        let looks = ResourceKind::ALL.into_iter().flat_map(|kind| {
+            let ids = named.iter().filter(|(other, _)| *other == kind).map(|(_, id)| id.as_str());
+            let ids: Vec<&str> = ids.collect();
+            let filters: Vec<Vec<Filter>> = match id_filter(kind) {
+                Some(name) => {
+                    ids.chunks(IDS_PER_FILTER).map(|ids| vec![filter(name, ids.iter().copied())]).collect()
+                }
+                // EC2 finds this kind by its tags only: all are looked through.
+                None if ids.is_empty() => Vec::new(),
+                None => vec![Vec::new()],
+            };
+            filters.into_iter().map(move |filters| self.tagged(region, kind, filters))
+        });
+        let found = try_join_all(looks).await?.into_iter().flatten();
+        Ok(found.filter(|it| named.iter().any(|(kind, id)| it.kind == *kind && it.id == *id)).collect())
     }
 
     /// The living spot instances that do not carry spot's tags.
@@ -51,6 +87,24 @@ impl Ec2 {
         let resources = self.tagged(region, kind, token_filters(token)).await?;
         Ok(Settled { instances: Vec::new(), resources })
     }
+}
+
+/// The filter by which resources of a kind are found by id; `None` where EC2 has none.
+fn id_filter(kind: ResourceKind) -> Option<&'static str> {
+    Some(match kind {
+        ResourceKind::Instance => "instance-id",
+        ResourceKind::SpotRequest => "spot-instance-request-id",
+        ResourceKind::Volume => "volume-id",
+        ResourceKind::Address => "allocation-id",
+        ResourceKind::NetworkInterface => "network-interface-id",
+        ResourceKind::KeyPair => "key-pair-id",
+        ResourceKind::SecurityGroup => "group-id",
+        ResourceKind::Subnet => "subnet-id",
+        ResourceKind::RouteTable => "route-table-id",
+        ResourceKind::InternetGateway => "internet-gateway-id",
+        ResourceKind::Vpc => "vpc-id",
+        ResourceKind::Fleet | ResourceKind::LaunchTemplate | ResourceKind::EgressOnlyGateway => return None,
+    })
 }
 
 /// What an action makes, if it makes something.
