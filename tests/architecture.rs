@@ -19,7 +19,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
 
 /// Libraries and the only places that may name them.
 const LIBRARIES: &[(&str, &[&str])] = &[
-    ("rhai::", &["host", "script", "native", "cli/repl.rs"]),
+    ("rhai::", &["host", "script", "native"]),
     ("aws_sdk_", &["cloud/ec2"]),
     ("aws_config", &["cloud/ec2"]),
     ("russh", &["ssh", "sandbox"]),

@@ -1,6 +1,8 @@
 //! The command line: one file per command.
 
 mod eject;
+mod eval;
+mod fields;
 mod history;
 mod init;
 mod interrupt;
@@ -70,6 +72,13 @@ enum Command {
     },
     /// Type lines of Rhai and see what they do
     Repl,
+    /// Run one line of Rhai; `fleet` is the project's instances
+    #[command(after_help = eval::EXAMPLES)]
+    Eval {
+        /// The line, as the REPL takes it
+        #[arg(value_name = "CODE")]
+        code: String,
+    },
     /// Open a terminal on an instance, or run one command there
     #[command(override_usage = "spot ssh [ID|INDEX] [-- COMMAND…]")]
     Ssh {
@@ -165,6 +174,7 @@ fn run(cli: &Cli, words: &[String], ui: &Arc<dyn Ui>) -> Result<u8, Failure> {
             recipe::run_named(&cli.options, ui, name, words, &commands())
         }
         Command::Repl => repl::run(&cli.options, ui),
+        Command::Eval { code } => eval::run(&cli.options, ui, code),
         Command::Ssh { instance, tty, command } => {
             ssh::run(&cli.options, ui, instance.as_deref(), command, *tty)
         }

@@ -145,7 +145,12 @@ impl Options {
 
     /// The terminal that the options describe.
     pub fn open_ui(&self) -> Arc<dyn Ui> {
-        ui::open(&ui::Options {
+        ui::open(&self.ui())
+    }
+
+    /// What the options say of how things are shown.
+    pub fn ui(&self) -> ui::Options {
+        ui::Options {
             format: if self.json { ui::Format::Json } else { ui::Format::Auto },
             color: match self.color {
                 When::Auto => ui::Color::Auto,
@@ -157,7 +162,7 @@ impl Options {
             yes: self.yes,
             typed: self.answer.clone(),
             ..ui::Options::default()
-        })
+        }
     }
 
     /// The project's folder.

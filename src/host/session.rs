@@ -22,11 +22,16 @@ pub struct Session<'host> {
     scope: Scope<'static>,
     functions: AST,
     lines: usize,
+    /// Whether the variable [`FLEET`] is the one that is set here.
+    is_ours: bool,
 }
+
+/// The variable with the project's instances.
+const FLEET: &str = "fleet";
 
 impl<'host> Session<'host> {
     pub(super) fn new(host: &'host Host) -> Self {
-        Session { host, scope: Scope::new(), functions: AST::empty(), lines: 0 }
+        Session { host, scope: Scope::new(), functions: AST::empty(), lines: 0, is_ours: false }
     }
 
     /// Runs a line, or says that it is not complete.
@@ -42,6 +47,9 @@ impl<'host> Session<'host> {
         self.host.forget_interrupt();
         let engine = &self.host.engine;
         let context = &self.host.context;
+        if text.contains(FLEET) {
+            self.look_at_fleet()?;
+        }
         let origin = format!("line {}", self.lines + 1);
         let script =
             Script { name: "repl".into(), origin: Origin::File(origin.clone().into()), text: text.into() };
@@ -80,6 +88,24 @@ impl<'host> Session<'host> {
         let reason = result.as_ref().err().map(Failure::summary);
         context.end_entry(started.elapsed().as_secs_f64(), exit_code, reason);
         result
+    }
+
+    /// Sets `fleet` to the instances that state knows now, unless a line has made a variable of that
+    /// name its own.
+    fn look_at_fleet(&mut self) -> Result<(), Failure> {
+        let hosts = crate::native::known_hosts(&self.host.context)?;
+        match self.scope.iter().filter(|(name, ..)| *name == FLEET).count() {
+            0 => drop(self.scope.push_dynamic(FLEET, hosts)),
+            1 if self.is_ours => drop(self.scope.set_value(FLEET, hosts)),
+            _ => return Ok(()),
+        }
+        self.is_ours = true;
+        Ok(())
+    }
+
+    /// Ids and names of the instances that state knows; none while it cannot be read.
+    pub fn instance_names(&self) -> Vec<String> {
+        crate::native::host_names(&self.host.context).unwrap_or_default()
     }
 
     /// Names and values of the variables, oldest first.

@@ -12,6 +12,7 @@ mod deployment;
 mod drift;
 mod expiry;
 mod fs;
+mod hosts;
 mod interruption;
 mod market;
 mod network;
@@ -26,6 +27,7 @@ mod removal;
 mod rollback;
 mod runtime;
 mod sandbox;
+mod selection;
 mod shell;
 mod ssh;
 mod state;
@@ -40,6 +42,7 @@ use rhai::{Engine, Module, Shared, exported_module};
 
 pub(crate) use context::{Context, Place};
 pub(crate) use deployment::Deployment;
+pub(crate) use hosts::{known as known_hosts, known_names as host_names};
 pub use on_failure::OnFailure;
 pub(crate) use planning::Planning;
 pub(crate) use recipe::error_of;
@@ -85,6 +88,7 @@ fn state_namespace() -> Module {
 pub(crate) fn register(engine: &mut Engine) {
     engine.register_global_module(exported_module!(prelude::prelude).into());
     engine.register_global_module(exported_module!(on_failure::policy).into());
+    engine.register_global_module(exported_module!(hosts::hosts).into());
     for (name, module) in namespaces() {
         engine.register_static_module(name, module);
     }

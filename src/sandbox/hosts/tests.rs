@@ -1,6 +1,6 @@
 //! Hosts, seen by OpenSSH's clients and by what runs inside.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -83,8 +83,16 @@ impl Stage {
         TcpStream::connect((self.spec.address, self.spec.port)).is_ok()
     }
 
+    /// Waits until a connection has been taken, and not merely queued: faults set from now on are for
+    /// later ones.
     fn wait_for_port(&self) {
-        until("the port answers", || self.listens());
+        until("the port answers", || {
+            let Ok(mut stream) = TcpStream::connect((self.spec.address, self.spec.port)) else { return false };
+            stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+            // The banner, or an end that a fault has put in its place.
+            let _ = stream.read(&mut [0; 8]);
+            true
+        });
     }
 
     fn machine(&self) -> PathBuf {
