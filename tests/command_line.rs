@@ -190,3 +190,34 @@ fn init_lays_out_a_project_that_loads() {
     let again = spot.run(&["init", "demo"]).expect(0);
     assert!(again.stderr.contains("kept spot.toml"), "{}", again.all());
 }
+
+/// What a shell is offered for the last word of a line.
+fn offered(spot: &Spot, line: &[&str]) -> String {
+    let mut command = spot.command(&[&["--", "spot"], line].concat());
+    command.env("SPOT_COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", line.len().to_string());
+    let output = command.env("_CLAP_IFS", "\n").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_shell_completes_recipes_their_flags_and_instances() {
+    let spot = Spot::new();
+    for (shell, part) in [("bash", "complete -o nospace"), ("zsh", "compdef"), ("fish", "complete ")] {
+        let script = spot.run(&["completions", shell]).expect(0).stdout;
+        assert!(script.contains(part) && script.contains("SPOT_COMPLETE"), "{shell}: {script}");
+    }
+    spot.write("recipes/mine.rhai", "//! Mine.\nargs(#{ how_much: option(1, \"of it\"), way: option(\"a\", \"the way\", [\"a\", \"b\"]) });");
+    let project = spot.folder().display().to_string();
+    let line = |words: &[&str]| offered(&spot, &[&["--project", &project], words].concat());
+    assert_eq!(line(&["min"]), "mine");
+    assert!(line(&["sand"]).contains("sandbox"));
+    assert_eq!(line(&["mine", "--how"]), "--how-much");
+    assert_eq!(line(&["run", "mine", "--way", ""]), "a\nb");
+    assert!(line(&["create", "--max"]).contains("--max-price"));
+    assert_eq!(line(&["ssh", "i-"]), "");
+    let instance = r#"{"version": 1, "instances": [{"id": "i-0123456789abcdef0", "region": "us-west-2"}]}"#;
+    spot.write("instances.json", instance);
+    assert_eq!(line(&["ssh", "i-"]), "i-0123456789abcdef0");
+    assert_eq!(line(&["destroy", "i-"]), "i-0123456789abcdef0");
+}

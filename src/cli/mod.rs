@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 
+mod completions;
 mod eject;
 mod eval;
 mod fields;
@@ -83,7 +84,7 @@ enum Command {
     #[command(override_usage = "spot ssh [ID|INDEX] [-- COMMAND…]")]
     Ssh {
         /// An instance id, the beginning of one, or its place in `spot list --cached`, from 1
-        #[arg(value_name = "ID|INDEX")]
+        #[arg(value_name = "ID|INDEX", add = completions::instances())]
         instance: Option<String>,
         /// Give the command a terminal too
         #[arg(short, long)]
@@ -101,6 +102,7 @@ enum Command {
     /// Copy a built-in recipe or stdlib module into the project, to be changed there
     Eject {
         /// Its name
+        #[arg(add = completions::recipes())]
         name: String,
         /// Take the stdlib module of this name, not the recipe
         #[arg(long)]
@@ -108,6 +110,13 @@ enum Command {
         /// Replace a file that exists
         #[arg(long)]
         force: bool,
+    },
+    /// Print what makes Tab complete commands, recipes, their flags and instances in a shell
+    #[command(after_help = completions::EXAMPLES)]
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: completions::Shell,
     },
     /// Show all recipes and where each comes from
     ListRecipes,
@@ -129,6 +138,7 @@ enum Command {
 
 /// Runs the command line of this process and returns its exit code.
 pub fn main() -> ExitCode {
+    completions::answer();
     let argv: Vec<OsString> = std::env::args_os().collect();
     let (cli, words) = match parse(&argv) {
         Ok(parsed) => parsed,
@@ -180,6 +190,7 @@ fn run(cli: &Cli, words: &[String], ui: &Arc<dyn Ui>) -> Result<u8, Failure> {
         }
         Command::Init { folder } => init::run(&cli.options, ui, folder),
         Command::Eject { name, module, force } => eject::run(&cli.options, ui, name, *module, *force),
+        Command::Completions { shell } => Ok(completions::run(*shell)?),
         Command::ListRecipes => list_recipes::run(&cli.options, ui),
         Command::History(history) => history.run(&cli.options, ui),
         Command::State { command } => state::run(&cli.options, ui, command, words),

@@ -233,7 +233,9 @@ impl<'a> Repl<'a> {
         }
         // Long lists are worth their length only.
         let brief = map.into_iter().map(|(name, value)| match value {
-            serde_json::Value::Array(items) if items.len() > 3 || items.iter().any(|item| item.is_object()) => {
+            serde_json::Value::Array(items)
+                if items.len() > 3 || items.iter().any(|item| item.is_object()) =>
+            {
                 (name, format!("a list of {}", items.len()).into())
             }
             value => (name, value),

@@ -33,7 +33,7 @@ running sandbox";
 #[command(after_help = EXAMPLES, override_usage = "spot sandbox host <ID|INDEX> [show | commands | clear | FAULT…]")]
 pub(in super::super) struct Host {
     /// An instance id, the beginning of one, or its place in `spot --sandbox list --cached`, from 1
-    #[arg(value_name = "ID|INDEX")]
+    #[arg(value_name = "ID|INDEX", add = super::super::completions::instances())]
     instance: String,
     /// What to do: show (unless told otherwise), commands, clear; or the faults it is to have from now on
     #[arg(value_name = "FAULT")]

@@ -23,7 +23,7 @@ Exit codes: 0 done; 2 there is no such living spot instance, or no running sandb
 #[command(after_help = EXAMPLES)]
 pub(in super::super) struct Interrupt {
     /// An instance id, the beginning of one, or its place in `spot --sandbox list --cached`, from 1
-    #[arg(value_name = "ID|INDEX")]
+    #[arg(value_name = "ID|INDEX", add = super::super::completions::instances())]
     instance: String,
     /// Seconds from the notice to the end, 0 to 86400 [default: 120, and no notice with --rebalance]
     #[arg(long, value_name = "SECONDS", value_parser = super::amount::time)]

@@ -87,7 +87,9 @@ impl Stage {
     /// later ones.
     fn wait_for_port(&self) {
         until("the port answers", || {
-            let Ok(mut stream) = TcpStream::connect((self.spec.address, self.spec.port)) else { return false };
+            let Ok(mut stream) = TcpStream::connect((self.spec.address, self.spec.port)) else {
+                return false;
+            };
             stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
             // The banner, or an end that a fault has put in its place.
             let _ = stream.read(&mut [0; 8]);
