@@ -221,3 +221,28 @@ fn a_shell_completes_recipes_their_flags_and_instances() {
     assert_eq!(line(&["ssh", "i-"]), "i-0123456789abcdef0");
     assert_eq!(line(&["destroy", "i-"]), "i-0123456789abcdef0");
 }
+
+#[test]
+fn a_run_leaves_a_record_with_calls_and_what_hosts_printed() {
+    let spot = Spot::new();
+    assert!(spot.run(&["runs"]).expect(0).stderr.contains("no run is recorded yet"));
+    spot.write("deploy/setup.sh", "#!/bin/sh\necho set up here\n");
+    spot.sandbox(&["create", "--count", "1", "--regions", "us-west-2"]).expect(0);
+    spot.sandbox(&["list", "--dry-run"]).expect(0);
+    let shown = spot.sandbox(&["-vv", "list"]).expect(0);
+    assert!(shown.stderr.contains("ec2:DescribeInstances us-west-2 200 in"), "{}", shown.all());
+    assert!(!spot.sandbox(&["-v", "list"]).expect(0).stderr.contains("ec2:DescribeInstances"));
+    let listed = spot.sandbox(&["runs"]).expect(0);
+    assert!(listed.stdout.lines().count() == 6 && listed.stdout.contains("create"), "{}", listed.all());
+    let whole = spot.sandbox(&["runs", "3"]).expect(0).stdout;
+    assert!(
+        whole.contains("ec2:CreateFleet us-west-2 200") || whole.contains("ec2:RunInstances us-west-2 200"),
+        "{whole}"
+    );
+    assert!(whole.contains(", request ") && whole.contains("create ends after"), "{whole}");
+    let id = spot.instances(".spot/sandbox")[0]["id"].as_str().unwrap().to_owned();
+    let printed = spot.sandbox(&["runs", "3", "--host", &id[..8]]).expect(0).stdout;
+    assert!(printed.contains("   set up here\n"), "{printed}");
+    assert!(spot.sandbox(&["runs", "9"]).expect(2).stderr.contains("there are 3"));
+    spot.sandbox(&["destroy", "--yes"]).expect(0);
+}

@@ -12,6 +12,7 @@ mod options;
 mod recipe;
 mod rehearsal;
 mod repl;
+mod runs;
 mod sandbox;
 mod ssh;
 mod state;
@@ -122,6 +123,8 @@ enum Command {
     ListRecipes,
     /// Show the runs that changed something: who, what, how it ended
     History(history::History),
+    /// Show the records of runs: all they said, each call, and what each host printed
+    Runs(runs::Runs),
     /// Look at what state knows, compare it with AWS, and repair it
     State {
         #[command(subcommand)]
@@ -193,6 +196,7 @@ fn run(cli: &Cli, words: &[String], ui: &Arc<dyn Ui>) -> Result<u8, Failure> {
         Command::Completions { shell } => Ok(completions::run(*shell)?),
         Command::ListRecipes => list_recipes::run(&cli.options, ui),
         Command::History(history) => history.run(&cli.options, ui),
+        Command::Runs(runs) => runs.run(&cli.options, ui),
         Command::State { command } => state::run(&cli.options, ui, command, words),
         Command::Sandbox { command } => sandbox::run(&cli.options, ui, command),
     }

@@ -8,9 +8,9 @@ use serde_json::Value;
 use super::interrupt;
 use super::options::Options;
 use crate::error::{Error, nearest};
-use crate::host::{Description, Failure};
+use crate::host::{Description, Failure, Mode};
 use crate::script::Library;
-use crate::ui::{Event, Ui};
+use crate::ui::{Event, Log, Ui};
 
 /// Runs a recipe by its name, for which a misspelt command is also a candidate.
 pub(super) fn run_named(
@@ -51,8 +51,13 @@ pub(super) fn run(
         return Ok(0);
     }
     let sandbox = options.start_sandbox(ui)?;
-    let host = options.host(Arc::clone(ui), sandbox.as_ref())?.build()?;
-    interrupt::watch(&host, ui, &Arc::default())?;
+    let ui = match options.mode() {
+        // What is only planned leaves nothing behind.
+        Mode::Plan { .. } => Arc::clone(ui),
+        _ => Arc::new(Log::new(Arc::clone(ui), options.state_folder()?.join(".spot"))),
+    };
+    let host = options.host(Arc::clone(&ui), sandbox.as_ref())?.build()?;
+    interrupt::watch(&host, &ui, &Arc::default())?;
     let code = match host.run(recipe, words.iter().cloned()) {
         Ok(_) => 0,
         Err(failure) if failure.shown_already() => failure.exit_code(),

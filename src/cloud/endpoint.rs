@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ImageCache;
+use super::{ImageCache, Listener};
 use crate::error::Result;
 use crate::retry::Retry;
 
@@ -25,6 +25,8 @@ pub struct Endpoint {
     /// Who finds the addresses behind names, in place of the system. The host in [`Endpoint::url`] has names
     /// then, as AWS's has: `ec2.us-west-2.sandbox`.
     pub names: Option<Names>,
+    /// Who hears of every request when it has been answered.
+    pub listener: Option<Listener>,
 }
 
 /// Finds the address behind a name. It may take its time: it is asked where nobody else waits.
@@ -79,6 +81,7 @@ impl Endpoint {
             profile: None,
             region: Some("us-east-1".to_owned()),
             names: None,
+            listener: None,
         }
     }
 

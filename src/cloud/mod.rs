@@ -21,6 +21,7 @@
 //! | [`ec2`] | Amazon EC2; the only folder that names the AWS SDK |
 
 pub mod allocation;
+mod answered;
 mod cache_file;
 mod cidr;
 pub mod codes;
@@ -50,6 +51,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use answered::{Answered, Listener};
 pub use cidr::Cidr;
 pub use endpoint::{Endpoint, Keys, Names, Settings};
 pub use image::{Image, ImageQuery, ImageSource, UbuntuRelease};

@@ -103,6 +103,7 @@ impl HostBuilder {
             profile: None,
             region: self.endpoint.region,
             names: Some(names(sandbox)),
+            listener: self.endpoint.listener,
         };
         self.ssh_port = Some(access.ssh_port);
         self.control = Some(sandbox.control().clone());

@@ -18,7 +18,9 @@ use super::planning::Planning;
 use super::rollback::Made;
 use super::runtime::{self, Runtime};
 use crate::cloud::plan::read_only;
-use crate::cloud::{Cloud, Endpoint, ImageCache, IntentId, Settings as CloudSettings, ec2};
+use crate::cloud::{
+    Answered, Cloud, Endpoint, ImageCache, IntentId, Listener, Settings as CloudSettings, ec2,
+};
 use crate::config::{self, Config};
 use crate::control::Control;
 use crate::error::{Error, Result, nearest};
@@ -102,6 +104,18 @@ struct Inner {
     leaving: AtomicBool,
     /// Text of every script that was compiled, by origin: errors show the line they are about.
     sources: Mutex<HashMap<String, Arc<str>>>,
+}
+
+fn call_event(answered: Answered) -> Event {
+    Event::Call {
+        service: answered.service,
+        region: answered.region,
+        action: answered.action,
+        status: answered.status,
+        request_id: answered.request_id,
+        seconds: answered.took.as_secs_f64(),
+        error: answered.error,
+    }
 }
 
 /// The handle that natives get; cheap to clone.
@@ -232,7 +246,9 @@ impl Context {
         let cloud = slot.get_or_insert_with(|| {
             let planning = self.planning();
             let observer = planning.observer(&self.0.ui);
-            let endpoint = self.0.place.endpoint.clone();
+            let ui = Arc::clone(&self.0.ui);
+            let listener = Listener::new(move |answered| ui.emit(call_event(answered)));
+            let endpoint = Endpoint { listener: Some(listener), ..self.0.place.endpoint.clone() };
             Arc::new(ec2::Ec2::watched(endpoint, settings, cancel, planning.mode(), observer))
         });
         Ok(Arc::clone(cloud))

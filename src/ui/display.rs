@@ -125,6 +125,7 @@ impl Display {
             Event::Message { level, text, hint } => {
                 Some(lines::message(*level, text, hint.as_deref(), style))
             }
+            Event::Call { .. } => lines::call(event, style),
             Event::Error(failure) => Some(failure.render(style)),
             Event::StepStarted { .. } => {
                 self.eventful = true;

@@ -100,6 +100,23 @@ pub enum Event {
     /// A value for standard output: what a recipe prints and what it results in. Text is written as
     /// it is, anything else as JSON.
     Data(#[serde(serialize_with = "value_field")] Value),
+    /// A call to the cloud that has been answered, or was not. Shown with `-vv` only.
+    Call {
+        /// The service: `ec2`.
+        service: String,
+        /// The region it went to.
+        region: String,
+        /// The action: `RunInstances`.
+        action: String,
+        /// The HTTP status of the answer, if there was one.
+        status: Option<u16>,
+        /// The id by which the service knows the request.
+        request_id: Option<String>,
+        /// How long the answer took.
+        seconds: f64,
+        /// Why there was no answer.
+        error: Option<String>,
+    },
     /// A call that a plan would make to the cloud.
     PlannedCall {
         /// The service: `ec2`.

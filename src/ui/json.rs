@@ -31,10 +31,10 @@ struct State {
 
 /// A line: when, then what.
 #[derive(Serialize)]
-struct Line<'a> {
-    time: String,
+pub(super) struct Line<'a> {
+    pub time: String,
     #[serde(flatten)]
-    event: &'a Event,
+    pub event: &'a Event,
 }
 
 impl Json {
@@ -119,7 +119,7 @@ mod tests {
     }
 
     fn line(event: Event) -> Value {
-        let (ui, stdout, stderr) = json_ui(Options { verbose: 1, ..Options::default() });
+        let (ui, stdout, stderr) = json_ui(Options { verbose: 2, ..Options::default() });
         ui.emit(event);
         assert_eq!(stderr.take(), "");
         let text = stdout.take();

@@ -16,8 +16,24 @@ pub(super) fn wanted(event: &Event, options: &Options) -> bool {
         Event::PlannedCall { .. } | Event::PlannedStep { .. } | Event::PlanEnded { .. } => true,
         Event::Message { level: Level::Error | Level::Warning, .. } => true,
         Event::Message { level: Level::Debug, .. } => options.verbose > 0 && !options.quiet,
+        Event::Call { .. } => options.verbose > 1 && !options.quiet,
         _ => !options.quiet,
     }
+}
+
+/// `ec2:RunInstances us-west-2 200 in 1.2s, request 8a6b…`
+pub(super) fn call(event: &Event, style: &Style) -> Option<String> {
+    let Event::Call { service, region, action, status, request_id, seconds, error } = event else {
+        return None;
+    };
+    let end = match (status, error) {
+        (Some(status), _) => status.to_string(),
+        (None, Some(error)) => format!("no answer ({error})"),
+        (None, None) => "no answer".to_owned(),
+    };
+    let id = request_id.as_ref().map_or_else(String::new, |id| format!(", request {id}"));
+    let text = format!("{service}:{action} {region} {end} in {}{id}", units::duration(*seconds));
+    Some(message(Level::Debug, &text, None, style))
 }
 
 /// `✔ text`, further lines indented, the hint below.

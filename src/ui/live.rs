@@ -69,6 +69,7 @@ impl Live {
             Event::Host { .. } => self.hosts.upsert(event, now),
             Event::Message { .. }
             | Event::Error(_)
+            | Event::Call { .. }
             | Event::Output { .. }
             | Event::Table(_)
             | Event::PlannedCall { .. }

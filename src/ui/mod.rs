@@ -28,6 +28,7 @@
 //! | `host` | `id region zone instance_type address phase detail failed` |
 //! | `table` | `title columns rows footer` |
 //! | `data` | `value` |
+//! | `call` | `service region action status request_id seconds error` |
 //! | `planned_call` | `service region action summary parameters permission` |
 //! | `planned_step` | `namespace text hosts` |
 //! | `plan_ended` | `complete calls steps hourly unknown refused` |
@@ -39,7 +40,7 @@
 //! column}`, innermost first; `columns` are `{name, align}` with `align` `left` or `right`; `rows` are
 //! arrays of `{text, severity}`; `parameters` is an object of texts, `permission` is `permitted`,
 //! `refused` or a code, `calls` an object of numbers by action; `timeline` is an array of `[phase, seconds]`. Progress is told twice a
-//! second at most per `id`. `debug` messages appear with `-v`; `--quiet` leaves `error`, `table`,
+//! second at most per `id`. `debug` messages appear with `-v`, `call` with `-vv`; `--quiet` leaves `error`, `table`,
 //! `data` and the messages of level `error` and `warning`.
 
 mod clock;
@@ -51,6 +52,7 @@ mod hosts;
 mod json;
 mod lines;
 mod live;
+mod log;
 mod measure;
 mod output;
 mod plain;
@@ -77,6 +79,7 @@ use crate::error::Result;
 pub use environment::{Color, Decision, Environment, Format, Options, Sink};
 pub use event::{Align, Cell, Column, Event, Level, Stream, Table, Unit};
 pub use failure::{CallFrame, Failure, SourceFrame, render_error};
+pub use log::{Log, log_folder};
 pub use question::{Answer, Question};
 pub use raw::{RawTerminal, terminal_size};
 pub use record::{Recorder, Silent};
@@ -115,6 +118,11 @@ pub trait Ui: Send + Sync {
     /// or in a panic hook. May be called more than once; events emitted later are still shown, without
     /// a live region.
     fn finish(&self) {}
+
+    /// Keeps a text out of records from here on: a password, a token.
+    fn conceal(&self, secret: &str) {
+        let _ = secret;
+    }
 
     /// Whether the reader of standard output is gone.
     fn broken(&self) -> bool {

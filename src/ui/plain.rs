@@ -75,6 +75,7 @@ impl Plain {
             | Event::PlannedStep { .. }
             | Event::PlanEnded { .. } => return None,
             Event::Message { level, text, hint } => lines::message(*level, text, hint.as_deref(), style),
+            Event::Call { .. } => lines::call(event, style)?,
             Event::Error(failure) => failure.render(style),
             Event::StepStarted { title, .. } => begin(title, style),
             Event::StepEnded { title, ok, seconds, detail, .. } => {

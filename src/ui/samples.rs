@@ -45,6 +45,15 @@ pub(super) fn every_kind() -> Vec<Event> {
         host("ready", false),
         Event::Table(table),
         Event::Data(serde_json::json!({"ids": ["i-1"]})),
+        Event::Call {
+            service: "ec2".into(),
+            region: "us-west-2".into(),
+            action: "RunInstances".into(),
+            status: Some(200),
+            request_id: Some("8a6b0c1d".into()),
+            seconds: 1.5,
+            error: None,
+        },
         planned_call(),
         Event::PlannedStep {
             namespace: "ssh".into(),
@@ -158,6 +167,15 @@ pub(super) fn evil() -> Vec<Event> {
             permission: Some(lines()),
         },
         Event::PlannedStep { namespace: lines(), text: lines(), hosts: vec![lines()] },
+        Event::Call {
+            service: lines(),
+            region: lines(),
+            action: lines(),
+            status: None,
+            request_id: Some(lines()),
+            seconds: 1.0,
+            error: Some(lines()),
+        },
         Event::RunEnded {
             recipe: lines(),
             ok: true,

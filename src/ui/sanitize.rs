@@ -128,6 +128,10 @@ pub fn neutralise(mut event: Event) -> Event {
                 }
             }
         }
+        Event::Call { service, region, action, status: _, request_id, seconds: _, error } => {
+            [service, region, action].into_iter().for_each(line);
+            [request_id, error].into_iter().flatten().for_each(line);
+        }
         Event::PlannedStep { namespace, text, hosts } => {
             [namespace, text].into_iter().for_each(line);
             hosts.iter_mut().for_each(line);

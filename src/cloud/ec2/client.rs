@@ -72,7 +72,7 @@ impl Ec2 {
         mode: Mode,
         observer: Option<Observer>,
     ) -> Ec2 {
-        let transport = Transport::watched(Watch::new(mode, observer), endpoint.names.clone());
+        let transport = Transport::watched(Watch::new(mode, observer), &endpoint);
         let shared = Shared {
             endpoint,
             settings,

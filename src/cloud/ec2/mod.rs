@@ -28,6 +28,7 @@ mod deletion;
 mod errors;
 mod fleet;
 mod group;
+mod heard;
 mod holders;
 mod identity;
 mod image;

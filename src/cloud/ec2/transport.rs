@@ -16,8 +16,9 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::byte_stream::ByteStream;
 
+use super::heard::Heard;
 use super::plan::{Watch, Watched};
-use crate::cloud::{Names, codes};
+use crate::cloud::{Endpoint, Listener, Names, codes};
 use crate::error::{Error, Result};
 
 /// Answers with the caller's address in plain text.
@@ -34,12 +35,18 @@ pub(super) struct Transport {
     connectors: Arc<Mutex<HashMap<Timeouts, SharedHttpConnector>>>,
     watch: Arc<Watch>,
     names: Option<Lookup>,
+    listener: Option<Listener>,
 }
 
 impl Transport {
-    /// Connections whose requests are watched, to where `names` says, or the system.
-    pub(super) fn watched(watch: Watch, names: Option<Names>) -> Self {
-        Transport { connectors: Arc::default(), watch: Arc::new(watch), names: names.map(Lookup) }
+    /// Connections to an endpoint whose requests are watched.
+    pub(super) fn watched(watch: Watch, endpoint: &Endpoint) -> Self {
+        Transport {
+            connectors: Arc::default(),
+            watch: Arc::new(watch),
+            names: endpoint.names.clone().map(Lookup),
+            listener: endpoint.listener.clone(),
+        }
     }
 
     /// Connections to the same places that nobody watches.
@@ -62,7 +69,11 @@ impl Transport {
         let key = (settings.connect_timeout(), settings.read_timeout());
         let mut connectors = self.connectors.lock().unwrap_or_else(PoisonError::into_inner);
         let build = || {
-            let inner = SharedHttpConnector::new(ByScheme::new(settings.clone(), self.names.clone()));
+            let mut inner = SharedHttpConnector::new(ByScheme::new(settings.clone(), self.names.clone()));
+            // What a plan answers itself has not been asked of anybody.
+            if let Some(listener) = self.listener.clone() {
+                inner = SharedHttpConnector::new(Heard { listener, inner });
+            }
             match self.watch.is_idle() {
                 true => inner,
                 false => SharedHttpConnector::new(Watched { watch: Arc::clone(&self.watch), inner }),

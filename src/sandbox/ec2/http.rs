@@ -200,6 +200,10 @@ impl Connections {
         if answer.on_purpose {
             record.faults.push("error");
         }
+        // S3 has a header of its own for it.
+        if record.service != "s3" {
+            answer = answer.with("x-amzn-requestid", record.id.clone());
+        }
         let delivery = if of_ec2 { force.delivery(lot) } else { Delivery::Whole };
         (record.status, record.code) = (answer.status, answer.code.take());
         match delivery {

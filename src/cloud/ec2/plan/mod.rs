@@ -198,6 +198,12 @@ fn refusal(asked: &Asked, code: &str, message: &str) -> Answered {
     response(400, answer.write())
 }
 
+/// The service, the region and the action that a request is for, if it belongs to a service's API.
+pub(super) fn name_of(request: &HttpRequest) -> Option<(String, String, String)> {
+    let asked = Asked::read(request)?;
+    Some((asked.service, asked.region, asked.action))
+}
+
 /// Connections that are watched.
 pub(super) struct Watched {
     pub(super) watch: Arc<Watch>,
