@@ -184,7 +184,13 @@ fn told(event: &Value) -> Option<String> {
             let status =
                 event["status"].as_u64().map_or_else(|| "no answer".to_owned(), |status| status.to_string());
             let id = event["request_id"].as_str().map_or_else(String::new, |id| format!(", request {id}"));
-            format!("{}:{} {} {status} in {}{id}", text("service"), text("action"), text("region"), seconds())
+            format!(
+                "{}:{} {} {status} in {}{id}",
+                text("service"),
+                text("action"),
+                text("region"),
+                ui::latency(event["seconds"].as_f64().unwrap_or_default())
+            )
         }
         "run_started" => {
             format!("{} begins ({}, spot {})", text("recipe"), text("origin"), text("spot_version"))
@@ -196,7 +202,15 @@ fn told(event: &Value) -> Option<String> {
             Value::String(text) => text.clone(),
             other => other.to_string(),
         },
-        "table" => format!("table {}", text("title")).trim_end().to_owned(),
+        "table" => {
+            let words = |list: &Value, key: &str| {
+                let texts = list.as_array().into_iter().flatten().filter_map(|item| item[key].as_str());
+                texts.collect::<Vec<_>>().join("  ")
+            };
+            let rows = event["rows"].as_array().into_iter().flatten().map(|row| words(row, "text"));
+            let lines = [text("title"), words(&event["columns"], "name")].into_iter().chain(rows);
+            lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n  ")
+        }
         _ => return None,
     };
     Some(format!("{} {what}", text("time")))

@@ -32,7 +32,7 @@ pub(super) fn call(event: &Event, style: &Style) -> Option<String> {
         (None, None) => "no answer".to_owned(),
     };
     let id = request_id.as_ref().map_or_else(String::new, |id| format!(", request {id}"));
-    let text = format!("{service}:{action} {region} {end} in {}{id}", units::duration(*seconds));
+    let text = format!("{service}:{action} {region} {end} in {}{id}", units::latency(*seconds));
     Some(message(Level::Debug, &text, None, style))
 }
 

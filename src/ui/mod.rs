@@ -86,7 +86,7 @@ pub use record::{Recorder, Silent};
 pub use sanitize::{clean, clean_line};
 pub use style::Style;
 pub use table::{UNLIMITED, render_table};
-pub use units::duration;
+pub use units::{duration, latency};
 
 /// Where events are shown and questions are asked.
 ///

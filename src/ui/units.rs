@@ -2,6 +2,11 @@
 
 use super::event::Unit;
 
+/// How long an answer took: `34 ms`, or as [`duration`] has it from a second on.
+pub fn latency(seconds: f64) -> String {
+    if seconds < 1.0 { format!("{:.0} ms", seconds * 1000.0) } else { duration(seconds) }
+}
+
 /// A duration: `0.3s`, `12s`, `1m 23s`, `2h 05m`, `3d 04h`.
 pub fn duration(seconds: f64) -> String {
     let seconds = if seconds.is_finite() { seconds.max(0.0) } else { 0.0 };

@@ -111,7 +111,7 @@ impl Words {
                 continue;
             }
             last = &function.name;
-            all.push(pair(&function.name, &format!("{}  {}", function.name, function.summary)));
+            all.push(pair(&function.name, &format!("{:<20} {}", function.name, function.summary)));
         }
         all
     }

@@ -26,8 +26,8 @@ use complete::Words;
 use line::Line;
 pub(super) use show::shown;
 
-const GREETING: &str = "spot: lines of Rhai; `fleet` is the project's instances. `help` lists the functions, \
-    `help NAME` explains one, Tab completes, :help shows what else there is, Ctrl-D leaves.";
+const GREETING: &str = "spot: lines of Rhai; `fleet` is the project's instances.\n\
+    help lists the functions, help NAME explains one, Tab completes, Ctrl-D leaves.";
 const MORE: &str = "  ... ";
 
 /// How a session ended.
