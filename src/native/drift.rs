@@ -91,8 +91,9 @@ pub mod drift {
         })
     }
 
-    /// Forgets parts of the networks of a region, given by their ids; a network without its VPC, or of
-    /// which nothing is left that the project made, is forgotten whole. Returns whether there were any.
+    /// Forgets parts of the networks of a region, given by their ids. With its VPC goes all that is in
+    /// it; gateways that were detached stay until they are named. A network of which nothing is left that
+    /// the project made is forgotten whole. Returns whether there were any.
     ///
     /// ```rhai
     /// print(state::remove_parts("us-west-2", ["sg-0123456789abcdef0"]));
@@ -311,16 +312,19 @@ fn kind_of(id: &str) -> String {
     kind.as_ref().and_then(Value::as_str).unwrap_or("resource").to_owned()
 }
 
-/// A network without parts that are gone; nothing is left of one whose VPC is among them, or of which
-/// they were all that the project had made.
+/// A network without parts that are gone, and with its VPC all that cannot be without one; nothing is
+/// left when they were all that the project had made, or the VPC was all that there was.
 fn without(network: &Network, gone: &HashSet<String>) -> Option<Network> {
-    let is_left = |id: &String| !gone.contains(id);
+    let has_vpc = !gone.contains(&network.vpc_id);
+    // A gateway that was detached is there still, and nobody but us knows of it.
+    let outlives = |id: &str| has_vpc || id.starts_with("igw-") || id.starts_with("eigw-");
+    let is_left = |id: &String| !gone.contains(id) && outlives(id);
     let mut left = network.clone();
     left.created.retain(is_left);
     left.subnet_ids.retain(is_left);
     left.security_group_id = left.security_group_id.filter(is_left);
-    let emptied = left.created.is_empty() && !network.created.is_empty();
-    (is_left(&network.vpc_id) && !emptied).then_some(left)
+    let emptied = left.created.is_empty() && !(network.created.is_empty() && has_vpc);
+    (!emptied).then_some(left)
 }
 
 #[cfg(test)]
@@ -439,6 +443,14 @@ mod tests {
         assert_eq!((left.created, left.security_group_id), (vec!["subnet-1".to_owned()], None));
         assert_eq!(without(&network, &gone(&["vpc-1"])), None);
         assert_eq!(without(&network, &gone(&["sg-1", "subnet-1"])), None);
+        // A gateway may be left over when everything else is gone.
+        network.created.push("igw-1".into());
+        let left = without(&network, &gone(&["vpc-1"])).unwrap();
+        assert_eq!(
+            (left.created, left.subnet_ids.len(), left.security_group_id),
+            (vec!["igw-1".to_owned()], 0, None)
+        );
+        assert_eq!(without(&network, &gone(&["vpc-1", "igw-1"])), None);
         // Where the project made nothing, nothing of it can be gone.
         network.created.clear();
         assert_eq!(without(&network, &gone(&["sg-2"])).as_ref(), Some(&network));
