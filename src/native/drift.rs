@@ -98,15 +98,32 @@ pub mod drift {
     /// ```rhai
     /// print(state::remove_parts("us-west-2", ["sg-0123456789abcdef0"]));
     /// ```
-    #[rhai_fn(return_raw)]
+    #[rhai_fn(name = "remove_parts", return_raw)]
     pub fn remove_parts(call: NativeCallContext, region: &str, ids: Array) -> Answer {
+        remove_parts_but(call, region, ids, Array::new())
+    }
+
+    /// Like `remove_parts(region, ids)`, and notes which parts are `left`, such as those that could not
+    /// be deleted: whatever state knew of them before, it knows of them now.
+    ///
+    /// ```rhai
+    /// print(state::remove_parts("us-west-2", ["vpc-0123456789abcdef0"], ["igw-0123456789abcdef0"]));
+    /// ```
+    #[rhai_fn(name = "remove_parts", return_raw)]
+    pub fn remove_parts_but(call: NativeCallContext, region: &str, ids: Array, left: Array) -> Answer {
         answer(&call, |spot| {
             spot.may_keep("state::remove_parts")?;
             let gone: HashSet<String> = ids.iter().map(ToString::to_string).collect();
+            let mut kept: Vec<String> = left.iter().map(ToString::to_string).collect();
             let writer = spot.writer()?;
             let mut changed = false;
             for network in writer.document().networks().iter().filter(|network| network.region == region) {
-                let left = without(network, &gone);
+                let mut whole = network.clone();
+                // The first network of the region stands for what no network is known of.
+                whole
+                    .created
+                    .extend(std::mem::take(&mut kept).into_iter().filter(|id| !network.created.contains(id)));
+                let left = without(&whole, &gone);
                 changed |= left.as_ref() != Some(network);
                 match left {
                     Some(left) => writer.put_network(left)?,
