@@ -284,6 +284,7 @@ fn throttling_and_lost_answers_lose_and_double_nothing() {
         let faults = ec2::Faults {
             throttle: 0.15,
             lost_answers: 0.15,
+            malformed_answers: 0.05,
             latency: vec![ec2::Latency::fixed(Duration::from_millis(5))],
             seed: Some(seed as u64),
             ..Default::default()

@@ -270,11 +270,22 @@ pub mod state {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn settle(call: NativeCallContext) -> Answer {
-        answer(&call, settle_all)
+        answer(&call, |spot| settle_all(spot, false))
+    }
+
+    /// Like `settle()`, and also for the calls of this run: to be asked when nothing is under way any
+    /// more, such as at the end of a removal.
+    ///
+    /// ```rhai
+    /// print(state::settle_own().len());
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn settle_own(call: NativeCallContext) -> Answer {
+        answer(&call, |spot| settle_all(spot, true))
     }
 }
 
-fn settle_all(spot: &Context) -> Result<Vec<Value>> {
+fn settle_all(spot: &Context, own: bool) -> Result<Vec<Value>> {
     spot.act()?;
     // A project without open calls needs neither the lock nor the cloud.
     if spot.document()?.open_intents().next().is_none() {
@@ -286,7 +297,7 @@ fn settle_all(spot: &Context) -> Result<Vec<Value>> {
     let (rollbacks, calls): (Vec<_>, Vec<_>) = writer
         .open_intents()
         .into_iter()
-        .filter(|open| open.earlier)
+        .filter(|open| own || open.earlier)
         .partition(|open| open.intent.action == rollback::ACTION);
     for open in calls {
         let intent = crate::cloud::Intent {

@@ -21,6 +21,11 @@ where
     let name = action.split_once(':').map_or(action, |(_, name)| name);
     if let SdkError::ServiceError(service) = error {
         let status = service.raw().status().as_u16();
+        // No refusal has such a status: it is an answer that cannot be read, to a request that was carried out.
+        if status < 300 {
+            let cause = format!("unreadable answer: {}", innermost(error));
+            return build(action, region, name, codes::INVALID_RESPONSE, &cause, true);
+        }
         let code = service.err().code().map_or_else(|| code_of_status(status).to_owned(), str::to_owned);
         let message = service.err().message().map_or_else(|| format!("HTTP status {status}"), tidy);
         let passing = status >= 500 || status == 429 || is_about_the_time(&code, service.raw());

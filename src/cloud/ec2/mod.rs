@@ -56,6 +56,7 @@ mod template;
 mod termination;
 mod transport;
 mod type_search;
+mod whole;
 
 #[cfg(test)]
 mod moto;

@@ -18,6 +18,7 @@ use aws_smithy_types::byte_stream::ByteStream;
 
 use super::heard::Heard;
 use super::plan::{Watch, Watched};
+use super::whole::Whole;
 use crate::cloud::{Endpoint, Listener, Names, codes};
 use crate::error::{Error, Result};
 
@@ -69,7 +70,8 @@ impl Transport {
         let key = (settings.connect_timeout(), settings.read_timeout());
         let mut connectors = self.connectors.lock().unwrap_or_else(PoisonError::into_inner);
         let build = || {
-            let mut inner = SharedHttpConnector::new(ByScheme::new(settings.clone(), self.names.clone()));
+            let inner = SharedHttpConnector::new(ByScheme::new(settings.clone(), self.names.clone()));
+            let mut inner = SharedHttpConnector::new(Whole { inner });
             // What a plan answers itself has not been asked of anybody.
             if let Some(listener) = self.listener.clone() {
                 inner = SharedHttpConnector::new(Heard { listener, inner });
