@@ -329,12 +329,15 @@ fn kind_of(id: &str) -> String {
     kind.as_ref().and_then(Value::as_str).unwrap_or("resource").to_owned()
 }
 
+/// How ids begin of what cannot be without its VPC.
+const IN_A_VPC: [&str; 4] = ["vpc-", "subnet-", "sg-", "rtb-"];
+
 /// A network without parts that are gone, and with its VPC all that cannot be without one; nothing is
 /// left when they were all that the project had made, or the VPC was all that there was.
 fn without(network: &Network, gone: &HashSet<String>) -> Option<Network> {
     let has_vpc = !gone.contains(&network.vpc_id);
     // A gateway that was detached is there still, and nobody but us knows of it.
-    let outlives = |id: &str| has_vpc || id.starts_with("igw-") || id.starts_with("eigw-");
+    let outlives = |id: &str| has_vpc || !IN_A_VPC.iter().any(|kind| id.starts_with(kind));
     let is_left = |id: &String| !gone.contains(id) && outlives(id);
     let mut left = network.clone();
     left.created.retain(is_left);
@@ -461,13 +464,13 @@ mod tests {
         assert_eq!(without(&network, &gone(&["vpc-1"])), None);
         assert_eq!(without(&network, &gone(&["sg-1", "subnet-1"])), None);
         // A gateway may be left over when everything else is gone.
-        network.created.push("igw-1".into());
-        let left = without(&network, &gone(&["vpc-1"])).unwrap();
+        network.created.extend(["igw-1".into(), "lt-1".into()]);
+        let left = without(&network, &gone(&["vpc-1", "lt-1"])).unwrap();
         assert_eq!(
             (left.created, left.subnet_ids.len(), left.security_group_id),
             (vec!["igw-1".to_owned()], 0, None)
         );
-        assert_eq!(without(&network, &gone(&["vpc-1", "igw-1"])), None);
+        assert_eq!(without(&network, &gone(&["vpc-1", "igw-1", "lt-1"])), None);
         // Where the project made nothing, nothing of it can be gone.
         network.created.clear();
         assert_eq!(without(&network, &gone(&["sg-2"])).as_ref(), Some(&network));
