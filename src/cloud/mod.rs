@@ -107,6 +107,13 @@ pub trait Cloud: Send + Sync {
     /// When none fits, it is for another architecture, or it is deprecated.
     async fn find_image(&self, region: &str, query: &ImageQuery) -> Result<Image>;
 
+    /// The value of a parameter of Systems Manager, deciphered. `/aws/reference/secretsmanager/NAME` is a
+    /// secret of Secrets Manager.
+    ///
+    /// # Errors
+    /// `ParameterNotFound`, and what the permissions and keys of the caller do not allow.
+    async fn parameter(&self, region: &str, name: &str) -> Result<String>;
+
     /// What instance types are, in the order of `names`.
     ///
     /// # Errors

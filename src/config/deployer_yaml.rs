@@ -1,6 +1,8 @@
 //! `config.yaml` of Spot Deployer: what its keys mean here. Keys that had no effect there load with
 //! a warning that says so, since their users believe the contrary.
 
+mod conventional;
+mod manifest;
 mod regions;
 #[cfg(test)]
 mod tests;
@@ -24,8 +26,13 @@ use super::tree::{Entry, Located, Node, Value};
 /// Folders that Spot Deployer uploads by convention, first match.
 const FILES_BY_CONVENTION: [&str; 2] = ["instance-files", "deployment"];
 /// Scripts that Spot Deployer runs by convention, first match.
-const SETUP_BY_CONVENTION: [&str; 4] =
-    [".spot/scripts/setup.sh", "deployment/setup.sh", "deployment/init.sh", "deploy/setup.sh"];
+const SETUP_BY_CONVENTION: [&str; 5] = [
+    ".spot/scripts/setup.sh",
+    "deployment/setup.sh",
+    "deployment/init.sh",
+    "instance-files/setup.sh",
+    "deploy/setup.sh",
+];
 
 /// Keys without effect in Spot Deployer, ignored here as well, and what to use instead.
 const DEAD_KEYS: &[(&str, &str)] = &[
@@ -56,7 +63,11 @@ pub(super) fn read(report: &Report, place: &Place, root: &Node) -> Option<Config
     let aws = root.section("aws", "`aws`");
     let user = aws.text("username").and_then(|user| fleet_checks::user(report, user));
     let user = user.unwrap_or_else(|| "ubuntu".to_owned());
-    let (ssh, deploy) = (ssh(place, &aws), deploy(place, &aws, &user));
+    let (ssh, mut deploy) = (ssh(place, &aws), deploy(place, &aws, &user));
+    let mut warnings = Vec::new();
+    if let Some(manifest) = manifest::find(place) {
+        deploy = manifest::read(place, &manifest, &user, &mut warnings).unwrap_or(deploy);
+    }
     let dedicated = aws.boolean("use_dedicated_vpc").is_some_and(|dedicated| dedicated.value);
     let tags = user_tags(report, &aws);
     let fleet = fleet(&aws, user, regions::regions(report, &root));
@@ -87,7 +98,7 @@ pub(super) fn read(report: &Report, place: &Place, root: &Node) -> Option<Config
         ssh,
         deploy,
         tags,
-        warnings: Vec::new(),
+        warnings,
     })
 }
 
@@ -239,11 +250,12 @@ fn deploy(place: &Place, aws: &Table<'_>, user: &str) -> Deploy {
         let hint = "put its commands into the setup script, deploy/setup.sh".to_owned();
         report.warning(entry.key_span, message, Some(hint));
     }
-    Deploy {
-        files: files(place, aws, user),
-        setup: setup(place, aws),
-        setup_timeout: 1800,
-        environment: BTreeMap::new(),
+    let (files, setup) = (files(place, aws, user), setup(place, aws));
+    let folder = conventional::Folder::find(place, &files);
+    let deploy = Deploy { files, setup, setup_timeout: 1800, ..Deploy::default() };
+    match folder {
+        Some(folder) => folder.complete(report, place, deploy),
+        None => deploy,
     }
 }
 
@@ -267,14 +279,14 @@ fn files(place: &Place, aws: &Table<'_>, user: &str) -> Vec<FileTransfer> {
         .unwrap_or_default()
 }
 
-fn setup(place: &Place, aws: &Table<'_>) -> Option<PathBuf> {
+fn setup(place: &Place, aws: &Table<'_>) -> Vec<PathBuf> {
     let report = aws.report();
     if let Some(written) = aws.text("startup_script").filter(|written| !written.value.is_empty()) {
         if place.resolve(&written.value).exists() {
-            let path = paths::in_project(report, place, &written, Expected::File)?;
+            let path = paths::in_project(report, place, &written, Expected::File);
             warn_of_effect(report, written.span, "startup_script", "it runs after the upload");
-            paths::script(report, &written, &path);
-            return Some(path);
+            path.iter().for_each(|path| paths::script(report, &written, path));
+            return path.into_iter().collect();
         }
         let message = format!(
             "`startup_script`: `{}` does not exist, and had no effect in Spot Deployer",
@@ -283,5 +295,5 @@ fn setup(place: &Place, aws: &Table<'_>) -> Option<PathBuf> {
         report.warning(written.span, message, Some("remove it, or write the script".to_owned()));
     }
     let by_convention = SETUP_BY_CONVENTION.iter().map(|script| place.resolve(script));
-    by_convention.into_iter().find(|script| script.is_file() && place.contains(script))
+    by_convention.into_iter().find(|script| script.is_file() && place.contains(script)).into_iter().collect()
 }

@@ -8,6 +8,7 @@
 //! type that is not this configuration.
 
 mod checks;
+mod convention;
 mod deployer_yaml;
 mod deployment;
 mod place;
@@ -30,7 +31,8 @@ use std::path::{Path, PathBuf};
 pub use deployment::deployment;
 pub use problem::{Problem, Problems, Severity};
 pub use settings::{
-    Address, Config, Deploy, FileTransfer, Fleet, Market, Network, PortRange, Project, RegionFleet, Ssh,
+    Address, Archive, Check, Config, Deploy, FileTransfer, Fleet, HOOKS, Market, Network, PortRange, Project,
+    RegionFleet, Service, Ssh,
 };
 pub use template::template;
 pub(crate) use typed::{from_toml_file, from_toml_text};
@@ -149,11 +151,15 @@ fn finish(place: &Place, report: Report, path: Option<PathBuf>, format: Format) 
         Format::SpotToml => toml::parse(&report),
         Format::DeployerYaml => yaml::parse(&report),
     };
-    let config = root.and_then(|root| match format {
+    let mut config = root.and_then(|root| match format {
         Format::SpotToml => spot_toml::read(&report, place, &root),
         Format::DeployerYaml => deployer_yaml::read(&report, place, &root),
     });
-    let problems = report.into_problems();
+    let mut problems = report.into_problems();
+    // Those of a second file, the manifest of Spot Deployer.
+    if let Some(config) = &mut config {
+        problems.append(&mut config.warnings);
+    }
     match config {
         Some(config) if problems.iter().all(|problem| problem.severity == Severity::Warning) => {
             Ok(Config { source: path, warnings: problems, ..config })

@@ -57,6 +57,16 @@ impl Report {
         self.add(None, Severity::Warning, message.into(), hint);
     }
 
+    /// An error at a place, or about what no place of this file says.
+    pub(super) fn error_at(&self, at: Option<Span>, message: impl Into<String>, hint: Option<String>) {
+        self.add(at, Severity::Error, message.into(), hint);
+    }
+
+    /// A warning at a place, or about what no place of this file says.
+    pub(super) fn warning_at(&self, at: Option<Span>, message: impl Into<String>, hint: Option<String>) {
+        self.add(at, Severity::Warning, message.into(), hint);
+    }
+
     /// This part of the file is a secret: no excerpt shows it.
     pub(super) fn conceal(&self, span: Span) {
         self.secrets.borrow_mut().push(span);

@@ -219,26 +219,57 @@ pub enum Address {
 }
 
 /// What to put and run on the instances.
-#[derive(Clone, PartialEq, Eq, Serialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Deploy {
     /// What to upload, in this order.
     pub files: Vec<FileTransfer>,
-    /// The script to run after the upload, absolute.
-    pub setup: Option<PathBuf>,
-    /// Seconds for the setup script, 1 to 86400.
+    /// Tarballs to unpack, in this order.
+    pub archives: Vec<Archive>,
+    /// Packages to install, by the names that the instances' package manager knows.
+    pub packages: Vec<String>,
+    /// What becomes `/opt/secrets/NAME`, by name: `env:NAME`, `file:PATH` (absolute), `ssm:/PATH` or
+    /// `secretsmanager:NAME`. No value of a secret is in here.
+    pub secrets: BTreeMap<String, String>,
+    /// Units to install, in this order.
+    pub services: Vec<Service>,
+    /// The scripts to run after the upload, absolute, in this order.
+    pub setup: Vec<PathBuf>,
+    /// Seconds for each setup script, 1 to 86400.
     pub setup_timeout: u64,
-    /// The environment of the setup script.
+    /// The environment of the setup scripts and hooks.
     pub environment: BTreeMap<String, String>,
+    /// Scripts to run before and after a step, absolute, by one of [`HOOKS`].
+    pub hooks: BTreeMap<String, PathBuf>,
+    /// What must hold on an instance before it counts as ready.
+    pub ready: Option<Check>,
 }
+
+/// When a hook can run.
+pub const HOOKS: [&str; 8] = [
+    "before_launch",
+    "after_launch",
+    "before_upload",
+    "after_upload",
+    "before_setup",
+    "after_setup",
+    "before_destroy",
+    "after_destroy",
+];
 
 impl fmt::Debug for Deploy {
     /// Without the values of the environment: they may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Deploy")
             .field("files", &self.files)
+            .field("archives", &self.archives)
+            .field("packages", &self.packages)
+            .field("secrets", &self.secrets.keys().collect::<Vec<_>>())
+            .field("services", &self.services)
             .field("setup", &self.setup)
             .field("setup_timeout", &self.setup_timeout)
             .field("environment", &self.environment.keys().collect::<Vec<_>>())
+            .field("hooks", &self.hooks)
+            .field("ready", &self.ready)
             .finish()
     }
 }
@@ -250,10 +281,67 @@ pub struct FileTransfer {
     pub source: PathBuf,
     /// The absolute path on the instance; of a folder, where its content goes.
     pub destination: String,
-    /// The permission bits of the files, 0 to 0o7777; `None` keeps those of the source.
+    /// The permission bits of the files, 0 to 0o7777; `None` keeps those of the source. Scripts see
+    /// an octal text such as `"0644"`.
+    #[serde(serialize_with = "octal")]
     pub mode: Option<u32>,
     /// Whether root puts it there.
     pub sudo: bool,
+    /// Whose it is to be there, `USER` or `USER:GROUP`; `None`: whoever puts it there.
+    pub owner: Option<String>,
+    /// Whether `{{ name }}` in the files stands for what is known of the instance.
+    pub template: bool,
+    /// What of a folder is left out: patterns as in a `.gitignore`.
+    pub exclude: Vec<String>,
+}
+
+/// Permission bits as scripts give them to `ssh::upload`.
+fn octal<S: serde::Serializer>(mode: &Option<u32>, serializer: S) -> Result<S::Ok, S::Error> {
+    mode.map(|mode| format!("{mode:04o}")).serialize(serializer)
+}
+
+/// A tarball to unpack on the instances.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Archive {
+    /// A file of the project, absolute, or a URL (`https://…`) that the instances fetch.
+    pub source: String,
+    /// The SHA-256 it must have, 64 hexadecimal digits; there is one for every URL.
+    pub sha256: Option<String>,
+    /// The absolute path of the folder on the instance that its content goes to.
+    pub destination: String,
+    /// How many leading folders of its names are left out, 0 to 20.
+    pub strip: u32,
+    /// Whose it is to be, `USER` or `USER:GROUP`; `None`: root's.
+    pub owner: Option<String>,
+}
+
+/// A unit of systemd to install.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Service {
+    /// The name of the unit: `app.service`.
+    pub name: String,
+    /// The unit file, absolute.
+    pub file: PathBuf,
+    /// Whether it starts with the instance.
+    pub enabled: bool,
+    /// Whether it is started now, and again when something of the deployment has changed.
+    pub started: bool,
+    /// What must hold once it is started.
+    pub health: Option<Check>,
+}
+
+/// Something that must hold on an instance within a time. Exactly one of `command`, `port` and `http`
+/// says what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// A shell command that ends with status 0.
+    pub command: Option<String>,
+    /// A TCP port of the instance that takes connections.
+    pub port: Option<u16>,
+    /// A URL, asked for on the instance, that answers with a status below 400.
+    pub http: Option<String>,
+    /// Seconds until it must hold, 1 to 86400.
+    pub timeout: u64,
 }
 
 #[cfg(test)]
@@ -271,7 +359,7 @@ mod tests {
     #[test]
     fn debug_output_names_the_environment_without_its_values() {
         let environment = BTreeMap::from([("TOKEN".to_owned(), "hunter2".to_owned())]);
-        let deploy = Deploy { files: vec![], setup: None, setup_timeout: 1, environment };
+        let deploy = Deploy { environment, ..Deploy::default() };
         let debug = format!("{deploy:?}");
         assert!(debug.contains("TOKEN") && !debug.contains("hunter2"), "{debug}");
     }

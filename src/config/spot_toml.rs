@@ -1,5 +1,6 @@
 //! `spot.toml`: its sections and keys, and what each means.
 
+mod artifacts;
 mod deploy;
 #[cfg(test)]
 mod tests;

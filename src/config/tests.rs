@@ -122,7 +122,7 @@ fn a_project_without_a_file_has_the_defaults() {
     assert_eq!(config.network.ssh_from, ["auto"]);
     assert_eq!((config.ssh.port, config.ssh.connect_timeout, config.ssh.wait_timeout), (22, 10, 300));
     assert_eq!(config.ssh.private_key, None);
-    assert!(config.deploy.files.is_empty() && config.deploy.setup.is_none() && config.warnings.is_empty());
+    assert!(config.deploy.files.is_empty() && config.deploy.setup.is_empty() && config.warnings.is_empty());
 }
 
 #[test]

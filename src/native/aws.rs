@@ -124,6 +124,31 @@ pub mod aws {
         })
     }
 
+    /// The value of a parameter of Systems Manager in a region, deciphered. The name
+    /// `/aws/reference/secretsmanager/NAME` gives a secret of Secrets Manager.
+    ///
+    /// ```rhai
+    /// let image = "/aws/service/canonical/ubuntu/server/24.04/stable/current/amd64/hvm/ebs-gp3/ami-id";
+    /// print(aws::parameter("us-west-2", image));
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn parameter(call: NativeCallContext, region: &str, name: &str) -> Answer {
+        answer(&call, |spot| {
+            let (cloud, region, name) = (spot.cloud()?, region.to_owned(), name.to_owned());
+            spot.runtime().wait(async move {
+                let missing = |error: crate::error::Error| match error.code() {
+                    Some("ParameterNotFound") => {
+                        Error::aws(format!("there is no parameter `{name}` in {region}"))
+                            .with_code("ParameterNotFound")
+                            .with_hint("check the name, and the region")
+                    }
+                    _ => error,
+                };
+                cloud.parameter(&region, &name).await.map_err(missing)
+            })
+        })
+    }
+
     /// The pools of a region that can be launched into: each type in each zone that offers it, with
     /// its image and its spot price, in the order of the types.
     ///

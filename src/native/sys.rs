@@ -24,6 +24,16 @@ pub mod sys {
         })
     }
 
+    /// The SHA-256 of a text, 64 hexadecimal digits: to tell later whether it has changed.
+    ///
+    /// ```rhai
+    /// print(sys::sha256("hello").starts_with("2cf24dba"));
+    /// ```
+    pub fn sha256(text: &str) -> String {
+        use sha2::{Digest as _, Sha256};
+        Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// The name of the user who runs spot.
     ///
     /// ```rhai

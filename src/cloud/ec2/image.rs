@@ -65,20 +65,12 @@ impl Ec2 {
 
     /// The value of a public parameter of Systems Manager: an image's id.
     async fn public_parameter(&self, region: &str, path: &str) -> Result<String> {
-        let config = aws_sdk_ssm::config::Builder::from(self.config().await)
-            .region(aws_sdk_ssm::config::Region::new(region.to_owned()))
-            .build();
-        let client = aws_sdk_ssm::Client::from_conf(config);
-        let answer = self
-            .ask(region, "ssm:GetParameter", || client.get_parameter().name(path).send())
-            .await
-            .map_err(|error| {
-                let unknown = error.code() == Some("ParameterNotFound");
-                if unknown { no_parameter(region, path) } else { error }
-            })?;
-        let value = answer.parameter().and_then(|parameter| parameter.value()).unwrap_or_default();
+        let value = self.parameter_value(region, path).await.map_err(|error| {
+            let unknown = error.code() == Some("ParameterNotFound");
+            if unknown { no_parameter(region, path) } else { error }
+        })?;
         if value.starts_with("ami-") {
-            return Ok(value.to_owned());
+            return Ok(value);
         }
         let shown: String = value.chars().take(40).collect();
         Err(Error::aws(format!(

@@ -41,6 +41,7 @@ mod mutation;
 mod network;
 mod owned;
 mod pace;
+mod parameter;
 mod place;
 mod plan;
 mod price;
@@ -98,6 +99,10 @@ impl Cloud for Ec2 {
 
     async fn find_image(&self, region: &str, query: &ImageQuery) -> Result<Image> {
         self.image(region, query).await
+    }
+
+    async fn parameter(&self, region: &str, name: &str) -> Result<String> {
+        self.parameter_value(region, name).await
     }
 
     async fn instance_types(&self, region: &str, names: &[String]) -> Result<Vec<InstanceType>> {

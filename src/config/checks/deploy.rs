@@ -1,9 +1,15 @@
 //! Uploads and the environment of the setup script.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+use super::paths::start_of;
 use super::secrets;
+use crate::config::convention::hook_names;
 use crate::config::report::Report;
+use crate::config::settings::HOOKS;
+use crate::config::source::Span;
+use crate::config::suggestion::nearest;
 use crate::config::tree::{Located, Node, Value};
 
 /// Where the files of a plain `files = "folder"` go.
@@ -64,6 +70,123 @@ pub(in super::super) fn mode(report: &Report, node: &Node) -> Option<u32> {
         report.error(node.span, message, Some("write \"0644\" or \"0755\"".to_owned()));
     }
     mode
+}
+
+/// Who a file is to belong to.
+pub(in super::super) fn owner(report: &Report, owner: Located<String>) -> Option<String> {
+    let is_name = |name: &str| {
+        !name.is_empty()
+            && !name.starts_with('-')
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+    };
+    let mut parts = owner.value.splitn(2, ':');
+    if parts.next().is_some_and(is_name) && parts.next().is_none_or(is_name) {
+        return Some(owner.value);
+    }
+    let message = format!("`{}` is no owner", owner.value);
+    report.error(owner.span, message, Some("write \"USER\" or \"USER:GROUP\"".to_owned()));
+    None
+}
+
+/// Whether a package manager may be given this word.
+pub(in super::super) fn is_package(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.len() <= 200
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "+-._:=~/".contains(c))
+}
+
+/// The names that are those of packages.
+pub(in super::super) fn packages(report: &Report, listed: Vec<Located<String>>) -> Vec<String> {
+    let (good, bad): (Vec<_>, Vec<_>) = listed.into_iter().partition(|name| is_package(&name.value));
+    for name in bad {
+        report.error(name.span, format!("`{}` is no name of a package", name.value), None);
+    }
+    good.into_iter().map(|name| name.value).collect()
+}
+
+/// Whether this can be the name of a file of ours on an instance.
+pub(in super::super) fn is_file_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+        && name.len() <= 100
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+}
+
+/// Whether this is the name of a unit that systemd starts.
+pub(in super::super) fn is_unit(name: &str) -> bool {
+    let ending = name.rsplit_once('.').map(|(_, ending)| ending);
+    name.len() <= 200
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-@".contains(c))
+        && ending.is_some_and(|ending| ["service", "timer", "socket", "path", "target"].contains(&ending))
+}
+
+/// Warns of a service that systemd would refuse.
+pub(in super::super) fn unit(report: &Report, at: Option<Span>, file: &Path) {
+    let start = start_of(file, 64 << 10).unwrap_or_default();
+    let text = String::from_utf8_lossy(&start);
+    if file.extension().is_some_and(|ending| ending == "service") && !text.contains("ExecStart=") {
+        let message = format!("{} has no `ExecStart=`: systemd does not start it", file.display());
+        report.warning_at(
+            at,
+            message,
+            Some("write `ExecStart=/path/of/the/program` below [Service]".to_owned()),
+        );
+    }
+}
+
+/// One of [`HOOKS`].
+pub(in super::super) fn hook_name(report: &Report, at: Option<Span>, name: &str) -> Option<&'static str> {
+    if let Some(known) = HOOKS.into_iter().find(|known| *known == name) {
+        return Some(known);
+    }
+    let hint = match nearest(name, HOOKS) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("there are: {}", hook_names()),
+    };
+    report.error_at(at, format!("there is no hook `{name}`"), Some(hint));
+    None
+}
+
+/// Whether a script can be run then: where there are no instances, only a recipe can.
+pub(in super::super) fn hook(report: &Report, at: Option<Span>, when: &str, file: &Path) -> bool {
+    let is_recipe = file.extension().is_some_and(|ending| ending == "rhai");
+    if is_recipe || !matches!(when, "before_launch" | "after_destroy") {
+        return true;
+    }
+    let message = format!("{when}: {} cannot run on instances, of which there are none then", file.display());
+    report.error_at(at, message, Some("write it as a recipe: its name ends in .rhai".to_owned()));
+    false
+}
+
+/// Where a secret comes from; what stands there instead is not shown.
+pub(in super::super) fn secret(report: &Report, name: &Located<String>, source: &Located<String>) -> bool {
+    if !is_file_name(&name.value) {
+        let hint = "use letters, digits, `.`, `_` and `-`".to_owned();
+        report.error(name.span, format!("`{}` is no name of a secret", name.value), Some(hint));
+        return false;
+    }
+    let known = source.value.split_once(':').is_some_and(|(kind, rest)| {
+        !rest.is_empty() && !rest.contains('\0') && ["env", "file", "ssm", "secretsmanager"].contains(&kind)
+    });
+    if !known {
+        let message = format!("`{}`: expected where the secret is to be found, not the secret", name.value);
+        let hint = "write \"env:NAME\", \"file:PATH\", \"ssm:/PATH\" or \"secretsmanager:NAME\"".to_owned();
+        report.error(source.span, message, Some(hint));
+    }
+    known
+}
+
+/// A SHA-256 in hexadecimal digits.
+pub(in super::super) fn sha256(report: &Report, text: Located<String>) -> Option<String> {
+    if text.value.len() == 64 && text.value.chars().all(|c| c.is_ascii_hexdigit()) {
+        return Some(text.value.to_ascii_lowercase());
+    }
+    report.error(
+        text.span,
+        "`sha256`: expected 64 hexadecimal digits",
+        Some("`sha256sum FILE` prints them".to_owned()),
+    );
+    None
 }
 
 /// The variables that can be set.

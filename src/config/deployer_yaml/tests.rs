@@ -64,7 +64,7 @@ fn a_typical_file_loads_with_the_right_values() {
     assert_eq!(config.deploy.files.len(), 1);
     assert_eq!(config.deploy.files[0].source, folder.path("instance-files"));
     assert_eq!(config.deploy.files[0].destination, "/opt/deployment");
-    assert_eq!(config.deploy.setup, Some(folder.path("instance/scripts/startup.py")));
+    assert_eq!(config.deploy.setup, [folder.path("instance/scripts/startup.py")]);
     assert_eq!(
         config.tags,
         BTreeMap::from([("Project".into(), "demo".into()), ("CostCenter".into(), "0042".into())])
@@ -109,7 +109,7 @@ fn conventions_of_spot_deployer_are_followed() {
     let text = "aws:\n  files_directory: missing\nregions: [us-west-2]\n";
     let folder = Folder::new().with("config.yaml", text).with("deployment/setup.sh", "#!/bin/sh\n");
     let config = folder.good();
-    assert_eq!(config.deploy.setup, Some(folder.path("deployment/setup.sh")));
+    assert_eq!(config.deploy.setup, [folder.path("deployment/setup.sh")]);
     assert_eq!(config.deploy.files[0].source, folder.path("deployment"));
     assert_eq!(config.fleet.types, ["t3.medium"]);
     assert_eq!(config.warnings.len(), 1);

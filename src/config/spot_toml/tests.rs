@@ -78,7 +78,7 @@ fn a_full_file_loads_with_its_values() {
     assert_eq!(config.ssh.public_key, Some(folder.path("keys/id.pub")));
     assert_eq!(config.ssh.address, Address::Host("127.0.0.1".into()));
     assert_eq!((config.ssh.port, config.ssh.connect_timeout, config.ssh.wait_timeout), (2222, 5, 60));
-    assert_eq!(config.deploy.setup, Some(folder.path("run.sh")));
+    assert_eq!(config.deploy.setup, [folder.path("run.sh")]);
     assert_eq!(config.deploy.environment["RATE"], "1.10");
     assert_eq!(config.deploy.environment["RETRIES"], "3");
     let [conf, files] = config.deploy.files.as_slice() else { panic!("{:?}", config.deploy.files) };
@@ -91,11 +91,11 @@ fn a_full_file_loads_with_its_values() {
 fn conventions_hold_where_nothing_is_said() {
     let folder = Folder::new().with("deploy/setup.sh", "#!/bin/sh\n").with("deploy/files/a", "x");
     let deploy = folder.good().deploy;
-    assert_eq!(deploy.setup, Some(folder.path("deploy/setup.sh")));
+    assert_eq!(deploy.setup, [folder.path("deploy/setup.sh")]);
     assert_eq!(deploy.files[0].destination, "/opt/deployment");
     assert!(deploy.files[0].sudo);
     let deploy = folder.with("spot.toml", "[deploy]\nsetup = false\nfiles = []\n").good().deploy;
-    assert!(deploy.setup.is_none() && deploy.files.is_empty());
+    assert!(deploy.setup.is_empty() && deploy.files.is_empty());
 }
 
 /// Each key with a value that no key takes must be known, and each section that it is listed under.

@@ -37,7 +37,21 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
     ("network", &["dedicated", "ssh_from", "ports", "vpc_id", "subnets", "ipv6"]),
     ("aws", &["connect_timeout", "read_timeout", "attempts", "retry_timeout"]),
     ("ssh", &["private_key", "public_key", "port", "address", "connect_timeout", "wait_timeout"]),
-    ("deploy", &["files", "setup", "setup_timeout", "environment"]),
+    (
+        "deploy",
+        &[
+            "files",
+            "archives",
+            "packages",
+            "secrets",
+            "services",
+            "setup",
+            "setup_timeout",
+            "environment",
+            "hooks",
+            "ready",
+        ],
+    ),
     ("tags", &[]),
 ];
 
@@ -70,6 +84,11 @@ pub(super) const ALSO_KNOWN_AS: &[(&str, &str, &str)] = &[
     ("startup_script", "setup", "deploy"),
     ("script", "setup", "deploy"),
     ("env", "environment", "deploy"),
+    ("uploads", "files", "deploy"),
+    ("scripts", "setup", "deploy"),
+    ("tarballs", "archives", "deploy"),
+    ("units", "services", "deploy"),
+    ("health", "ready", "deploy"),
 ];
 
 /// Where a key belongs that is unknown in this section.

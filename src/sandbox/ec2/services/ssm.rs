@@ -7,13 +7,15 @@ use sha2::{Digest as _, Sha256};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Desk, check, required, token};
+use super::{Desk, check, required, secrets, token};
 use crate::sandbox::ec2::fault::Fault;
 use crate::sandbox::ec2::images;
 use crate::sandbox::ec2::model::ACCOUNT;
 use crate::sandbox::ec2::moment::Moment;
 
 const INVALID: &str = "ValidationException";
+/// What stands before the name of a secret of Secrets Manager.
+const SECRETS: &str = "/aws/reference/secretsmanager/";
 /// No more names in one request, and no more parameters on a page.
 const MOST: usize = 10;
 /// Older versions are forgotten, as in SSM.
@@ -128,6 +130,9 @@ fn check_name(name: &str) -> Result<(), Fault> {
 pub(super) fn get_parameter(desk: &mut Desk<'_>, input: &Value) -> Result<Value, Fault> {
     check(input, &["Name", "WithDecryption"], INVALID)?;
     let name = required(input, "Name", INVALID)?;
+    if let Some(secret) = name.strip_prefix(SECRETS) {
+        return reference(desk, name, secret, decrypts(input));
+    }
     match find(desk, name, decrypts(input)) {
         Some(parameter) => Ok(json!({ "Parameter": parameter })),
         None if selected(name).1.is_some() && find(desk, selected(name).0, false).is_some() => {
@@ -136,6 +141,25 @@ pub(super) fn get_parameter(desk: &mut Desk<'_>, input: &Value) -> Result<Value,
         }
         None => Err(Fault::new("ParameterNotFound", format!("Parameter {name} not found."))),
     }
+}
+
+/// A secret of Secrets Manager, by way of Systems Manager.
+fn reference(desk: &mut Desk<'_>, name: &str, secret: &str, decrypts: bool) -> Result<Value, Fault> {
+    if !decrypts {
+        let message = "WithDecryption flag must be True for retrieving a Secret Manager secret.";
+        return Err(Fault::new(INVALID, message));
+    }
+    let found = secrets::get_value(desk, &json!({ "SecretId": secret }))
+        .map_err(|_| Fault::new("ParameterNotFound", format!("Parameter {name} not found.")))?;
+    Ok(json!({ "Parameter": {
+        "Name": name,
+        "Type": "SecureString",
+        "Value": found.get("SecretString").cloned().unwrap_or_default(),
+        "Version": 0,
+        "LastModifiedDate": desk.now.seconds() as f64,
+        "ARN": found.get("ARN").cloned().unwrap_or_default(),
+        "DataType": "text",
+    } }))
 }
 
 pub(super) fn get_parameters(desk: &mut Desk<'_>, input: &Value) -> Result<Value, Fault> {
