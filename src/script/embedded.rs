@@ -21,8 +21,11 @@ pub(super) const STDLIB: &[(&str, &str)] = &[
     ("cleanup", include_str!("../../stdlib/cleanup.rhai")),
     ("deploy", include_str!("../../stdlib/deploy.rhai")),
     ("drift", include_str!("../../stdlib/drift.rhai")),
+    ("files", include_str!("../../stdlib/files.rhai")),
     ("fleet", include_str!("../../stdlib/fleet.rhai")),
+    ("health", include_str!("../../stdlib/health.rhai")),
     ("prices", include_str!("../../stdlib/prices.rhai")),
+    ("step", include_str!("../../stdlib/step.rhai")),
     ("watch", include_str!("../../stdlib/watch.rhai")),
 ];
 
