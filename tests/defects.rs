@@ -63,7 +63,7 @@ fn d02_a_second_create_reuses_the_group_and_destroy_removes_it() {
     };
     let first = groups(everything(&spot));
     assert_eq!(first.len(), 2);
-    spot.sandbox(&["create", "--count", "2"]).expect(0);
+    spot.sandbox(&["create", "--count", "4"]).expect(0);
     assert_eq!(groups(everything(&spot)), first);
     spot.sandbox(&["destroy", "--yes"]).expect(0);
     assert_eq!(everything(&spot), [""; 0]);
@@ -74,7 +74,7 @@ fn d03_two_creates_leave_both_fleets_in_state() {
     let spot = project("");
     spot.sandbox(&["create", "--count", "1"]).expect(0);
     let first = ids(&spot);
-    spot.sandbox(&["create", "--count", "2"]).expect(0);
+    spot.sandbox(&["create", "--count", "3"]).expect(0);
     let both = ids(&spot);
     assert_eq!((both.len(), &both[..1]), (3, &first[..]));
     let found = everything(&spot).into_iter().filter(|line| line.starts_with("instance ")).count();

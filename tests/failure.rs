@@ -43,7 +43,7 @@ fn a_failed_run_is_kept_and_names_its_cost_and_the_command_that_removes_it() {
     let kept = ids(&spot);
 
     // An earlier fleet is not what the command removes.
-    let second = spot.sandbox(&["create", "--count", "2", "--on-failure", "ask"]).expect(5);
+    let second = spot.sandbox(&["create", "--count", "3", "--on-failure", "ask"]).expect(5);
     assert!(second.stderr.contains("nobody can be asked here"), "{}", second.all());
     let all = ids(&spot);
     let removal = |one: &str, other: &str| format!("destroy {one} {other}' removes them");

@@ -8,6 +8,7 @@ mod architecture;
 mod chaos;
 mod command_line;
 mod defects;
+mod deploy;
 mod differential;
 mod documentation;
 mod embedding;

@@ -124,7 +124,7 @@ fn the_recipes_work_against_moto_and_openssh() {
     assert!(prices.stdout.contains("m5.large") && prices.stderr.contains("recommended"), "{}", prices.all());
 
     // A second fleet never forgets the first; one of them alone; then all.
-    spot.run(&["create", "--count", "1", "--regions", "us-west-2"]).expect(0);
+    spot.run(&["create", "--count", "6", "--regions", "us-west-2"]).expect(0);
     assert_eq!(spot.instances(".").len(), 6);
     let first = instances[0]["id"].as_str().unwrap();
     spot.run(&["destroy", first, "--yes"]).expect(0);

@@ -78,7 +78,7 @@ fn a_second_fleet_never_forgets_the_first() {
     let spot = project();
     spot.sandbox(&["create", "--count", "1"]).expect(0);
     let first = ids(&spot);
-    spot.sandbox(&["create", "--count", "2"]).expect(0);
+    spot.sandbox(&["create", "--count", "3"]).expect(0);
     let both = ids(&spot);
     assert_eq!(both.len(), 3);
     assert_eq!(both[0], first[0]);
@@ -135,7 +135,7 @@ fn a_dedicated_network_is_made_once_and_removed() {
     let config = spot.read("spot.toml");
     spot.write("spot.toml", &format!("{config}[network]\ndedicated = true\nports = [8080, \"9000-9100\"]\n"));
     spot.sandbox(&["create", "--count", "1", "--regions", "us-west-2"]).expect(0);
-    spot.sandbox(&["create", "--count", "1", "--regions", "us-west-2"]).expect(0);
+    spot.sandbox(&["create", "--count", "2", "--regions", "us-west-2"]).expect(0);
     let instances = spot.instances(".spot/sandbox");
     assert_eq!(instances[0]["vpc_id"], instances[1]["vpc_id"]);
     spot.sandbox(&["destroy", "--yes"]).expect(0);

@@ -30,8 +30,6 @@ pub(super) struct Asked {
     pub replaced: bool,
     /// Whether spot instances may end by themselves.
     pub interrupted: bool,
-    /// Deployments that were there before the command.
-    pub before: BTreeSet<String>,
 }
 
 impl View {
@@ -184,10 +182,8 @@ fn agreement(view: &View, asked: &Asked, broken: &mut Vec<String>) {
 fn fulfilment(command: Command, view: &View, asked: &Asked, broken: &mut Vec<String>) {
     match command {
         Command::Create(count) if asked.creates.iter().all(Option::is_some) => {
-            let deployments = view.deployments();
-            let fresh: Vec<_> =
-                deployments.iter().filter(|(name, _)| !asked.before.contains(*name)).collect();
-            let launched: usize = fresh.iter().map(|(_, instances)| instances.len()).sum();
+            // It brings the fleet to that number, whatever there was.
+            let launched = view.living().count();
             if launched as u64 != u64::from(count)
                 && !(asked.interrupted && (launched as u64) < u64::from(count))
             {

@@ -94,7 +94,6 @@ impl Going<'_> {
     fn step(&mut self, project: &Project, step: Step) -> Result<Option<i32>> {
         let before = View::of(project.sandbox(), project.folder());
         let Some((recipe, words)) = self.words(step.command, before.as_ref().ok()) else { return Ok(None) };
-        self.asked.before = before.map(|view| view.deployments().into_keys().collect()).unwrap_or_default();
         match step.command {
             Command::Create(count) => {
                 self.asked.creates.push(self.options.recipe.is_none().then_some(count));
@@ -136,7 +135,11 @@ impl Going<'_> {
         match command {
             Command::Create(count) => match &self.options.recipe {
                 Some(own) => given(&own.to_string_lossy(), &[]),
-                None => given("create", &["--count", &count.to_string()]),
+                // Every other one also tries again what failed, and replaces what is lost.
+                None if count % 2 == 0 => {
+                    given("create", &["--count", &count.to_string(), "--yes", "--heal", "--retry-failed"])
+                }
+                None => given("create", &["--count", &count.to_string(), "--yes"]),
             },
             Command::List => given("list", &[]),
             Command::Run => given("uptime", &[]),

@@ -41,6 +41,42 @@ pub mod ssh {
         answer(&call, Context::public_key)
     }
 
+    /// The file of the private key that hosts are logged in to with: the configured one, or the project's own.
+    ///
+    /// ```rhai
+    /// print(ssh::key_file());
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn key_file(call: NativeCallContext) -> Answer {
+        answer(&call, |spot| {
+            let path = spot.private_key()?;
+            Ok(std::path::absolute(&path).unwrap_or(path).display().to_string())
+        })
+    }
+
+    /// The file in which the keys of hosts are pinned, each under the id of its instance.
+    ///
+    /// ```rhai
+    /// print(ssh::known_hosts_file().ends_with("known_hosts"));
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn known_hosts_file(call: NativeCallContext) -> Answer {
+        answer(&call, |spot| {
+            let path = spot.private_folder()?.join("known_hosts");
+            Ok(std::path::absolute(&path).unwrap_or(path).display().to_string())
+        })
+    }
+
+    /// The port of the hosts' SSH servers.
+    ///
+    /// ```rhai
+    /// print(ssh::port());
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn port(call: NativeCallContext) -> Answer {
+        answer(&call, |spot| Ok(i64::from(spot.ssh_port()?)))
+    }
+
     /// A word quoted for a shell, so that it is one argument whatever it contains.
     ///
     /// ```rhai
@@ -253,10 +289,10 @@ pub mod ssh {
         answer(&call, |spot| {
             let mut options = Options::new("ssh::forward", options);
             let forwarding = Forwarding {
-                remote_port: port(options.required("remote_port")?, "remote_port")?,
+                remote_port: checked_port(options.required("remote_port")?, "remote_port")?,
                 remote_address: options.or("remote_host", "localhost".to_owned())?,
                 local_port: match options.optional::<i64>("local_port")? {
-                    Some(number) => port(number, "local_port")?,
+                    Some(number) => checked_port(number, "local_port")?,
                     None => 0,
                 },
             };
@@ -603,7 +639,7 @@ fn output_folder(spot: &Context) -> Result<PathBuf> {
     Ok(folder)
 }
 
-fn port(number: i64, option: &str) -> Result<u16> {
+fn checked_port(number: i64, option: &str) -> Result<u16> {
     u16::try_from(number).ok().filter(|port| *port > 0).ok_or_else(|| {
         Error::script(format!(
             "ssh::forward: option `{option}`: expected a port from 1 to 65535, found {number}"

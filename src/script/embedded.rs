@@ -4,15 +4,21 @@
 pub(super) const RECIPES: &[(&str, &str)] = &[
     ("create", include_str!("../../recipes/create.rhai")),
     ("destroy", include_str!("../../recipes/destroy.rhai")),
+    ("exec", include_str!("../../recipes/exec.rhai")),
     ("extend", include_str!("../../recipes/extend.rhai")),
     ("forget", include_str!("../../recipes/forget.rhai")),
+    ("generate", include_str!("../../recipes/generate.rhai")),
     ("import", include_str!("../../recipes/import.rhai")),
     ("list", include_str!("../../recipes/list.rhai")),
+    ("logs", include_str!("../../recipes/logs.rhai")),
     ("nuke", include_str!("../../recipes/nuke.rhai")),
     ("prices", include_str!("../../recipes/prices.rhai")),
+    ("push", include_str!("../../recipes/push.rhai")),
     ("reap", include_str!("../../recipes/reap.rhai")),
     ("reconcile", include_str!("../../recipes/reconcile.rhai")),
     ("setup", include_str!("../../recipes/setup.rhai")),
+    ("status", include_str!("../../recipes/status.rhai")),
+    ("validate", include_str!("../../recipes/validate.rhai")),
     ("watch", include_str!("../../recipes/watch.rhai")),
 ];
 
@@ -24,8 +30,10 @@ pub(super) const STDLIB: &[(&str, &str)] = &[
     ("files", include_str!("../../stdlib/files.rhai")),
     ("fleet", include_str!("../../stdlib/fleet.rhai")),
     ("health", include_str!("../../stdlib/health.rhai")),
+    ("inventory", include_str!("../../stdlib/inventory.rhai")),
     ("prices", include_str!("../../stdlib/prices.rhai")),
     ("step", include_str!("../../stdlib/step.rhai")),
+    ("templates", include_str!("../../stdlib/templates.rhai")),
     ("watch", include_str!("../../stdlib/watch.rhai")),
 ];
 
