@@ -20,10 +20,13 @@ fn on_hosts(spot: &Spot, command: &str) -> Vec<String> {
     spot.write(
         "recipes/probe.rhai",
         "let opt = args(#{ command: \"\" });\n\
-         for r in ssh::run(state::instances(), opt.command, #{ sudo: true, quiet: true }) { print((r.stdout + r.stderr).to_json()); }",
+         for r in ssh::run(state::instances(), opt.command, #{ sudo: true, quiet: true }) { print(#{ text: r.stdout + r.stderr }.to_json()); }",
     );
     let told = spot.sandbox(&["probe", "--command", command]).expect(0);
-    told.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    let text = |line: &str| {
+        serde_json::from_str::<serde_json::Value>(line).unwrap()["text"].as_str().unwrap().to_owned()
+    };
+    told.stdout.lines().map(text).collect()
 }
 
 fn ids(spot: &Spot) -> Vec<String> {
