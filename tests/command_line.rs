@@ -21,7 +21,7 @@ fn a_recipe_shows_its_own_help_without_doing_anything() {
     {
         let help = spot.run(arguments).expect(0).stdout;
         for word in [
-            "Launches a fleet",
+            "Brings the project's fleet",
             "--count <N>",
             "[default: 3]",
             "--market <TEXT>",

@@ -363,9 +363,8 @@ fn status_logs_exec_and_list_look_at_all_hosts() {
 
     let same = spot.sandbox(&["exec", "echo", "same"]).expect(0);
     assert!(same.stdout.contains("2 hosts: ") && same.stdout.matches("same").count() == 1, "{}", same.all());
-    let one =
-        format!("[ $(hostname) = x ] || test -e /no || exit $(grep -c . /opt/only 2>/dev/null || echo 0)");
-    spot.sandbox(&["exec", &one]).expect(0);
+    let one = "[ $(hostname) = x ] || test -e /no || exit $(grep -c . /opt/only 2>/dev/null || echo 0)";
+    spot.sandbox(&["exec", one]).expect(0);
     spot.sandbox(&["exec", "false"]).expect(1);
     spot.sandbox(&["exec", "--on", &ids(&spot)[0], "true"]).expect(0);
 

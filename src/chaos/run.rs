@@ -137,9 +137,9 @@ impl Going<'_> {
                 Some(own) => given(&own.to_string_lossy(), &[]),
                 // Every other one also tries again what failed, and replaces what is lost.
                 None if count % 2 == 0 => {
-                    given("create", &["--count", &count.to_string(), "--yes", "--heal", "--retry-failed"])
+                    given("create", &["--count", &count.to_string(), "--heal", "--retry-failed"])
                 }
-                None => given("create", &["--count", &count.to_string(), "--yes"]),
+                None => given("create", &["--count", &count.to_string()]),
             },
             Command::List => given("list", &[]),
             Command::Run => given("uptime", &[]),
