@@ -8,7 +8,7 @@ if command -v perl >/dev/null 2>&1 &&
 fi
 # What is enabled starts with the machine.
 for path in /etc/systemd/system/*.wants/*.service; do
-    [ ! -f "$path" ] || sh /run/sandbox/unit.sh boot </dev/null >/dev/null 2>&1 &
+    [ ! -f "$path" ] || sh /run/sandbox/unit.sh boot </dev/null >/dev/null 2>&1
     break
 done
 echo ready

@@ -5,8 +5,27 @@ export PATH
 . /run/sandbox/limits.sh
 
 if [ "$1" = boot ]; then
+    started=
     for path in /etc/systemd/system/*.wants/*.service; do
-        [ ! -f "$path" ] || setsid sh /run/sandbox/unit.sh run "${path##*/}" </dev/null >/dev/null 2>&1 &
+        name=${path##*/}
+        # A unit that several targets want runs once.
+        [ -f "$path" ] && [ ! -e "/dev/units/$name" ] || continue
+        mkdir -p "/dev/units/$name"
+        setsid sh /run/sandbox/unit.sh run "$name" </dev/null >/dev/null 2>&1 &
+        # Known before the first session is let in, so that its `systemctl start` finds the unit starting.
+        echo $! >"/dev/units/$name/supervisor"
+        started="$started $name"
+    done
+    # What starts at once runs before the machine says that it is ready; what takes longer goes on alone.
+    tries=0
+    for name in $started; do
+        while [ "$tries" -lt 50 ]; do
+            state=
+            [ ! -s "/dev/units/$name/state" ] || read -r state <"/dev/units/$name/state"
+            case $state in '' | activating) ;; *) break ;; esac
+            tries=$((tries + 1))
+            sleep 0.02
+        done
     done
     exit
 fi

@@ -59,12 +59,12 @@ fn a_transfer_is_cut_after_so_many_bytes() {
     stage.set(breaks(Moment::Sent(300_000), Ending::Reset));
     let output = stage.ssh("head -c 1000000 /dev/zero");
     assert_eq!(output.status.code(), Some(255));
-    // What had arrived and was not yet read is lost with a reset.
-    assert!((1..300_000).contains(&output.stdout.len()), "{}", output.stdout.len());
+    // What had arrived and was not yet read is lost with a reset, which may be all of it.
+    assert!(output.stdout.len() < 300_000, "{}", output.stdout.len());
     stage.set(breaks(Moment::Received(300_000), Ending::Close));
     assert_eq!(stage.ssh_with_input("cat >got", &vec![1; 1_000_000]).status.code(), Some(255));
     let got: usize = stage.out("stat -c %s got").parse().unwrap();
-    assert!((1..300_000).contains(&got), "{got}");
+    assert!(got < 300_000, "{got}");
 }
 
 #[test]

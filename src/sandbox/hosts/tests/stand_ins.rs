@@ -55,9 +55,10 @@ fn a_unit_runs_restarts_stops_and_starts_with_the_machine() {
     stage.halt();
     stage.boot();
     stage.wait_for_port();
-    until("it starts with the machine", || {
-        stage.ssh("test -s /opt/pid && systemctl is-active app").status.success()
-    });
+    // It starts with the machine, before the first session.
+    assert_eq!(stage.out("systemctl is-active app; sudo systemctl start app; systemctl is-active app"), "active\nactive");
+    until("it runs", || stage.ssh("test -s /opt/pid").status.success());
+    assert_eq!(stage.out("pgrep -c -x sleep"), "1");
     stage.out("sudo systemctl restart app && sudo systemctl disable --now app");
     assert_eq!(stage.ssh("systemctl is-enabled app").stdout, b"disabled\n");
 }
