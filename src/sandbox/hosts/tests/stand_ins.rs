@@ -56,7 +56,10 @@ fn a_unit_runs_restarts_stops_and_starts_with_the_machine() {
     stage.boot();
     stage.wait_for_port();
     // It starts with the machine, before the first session.
-    assert_eq!(stage.out("systemctl is-active app; sudo systemctl start app; systemctl is-active app"), "active\nactive");
+    assert_eq!(
+        stage.out("systemctl is-active app; sudo systemctl start app; systemctl is-active app"),
+        "active\nactive"
+    );
     until("it runs", || stage.ssh("test -s /opt/pid").status.success());
     assert_eq!(stage.out("pgrep -c -x sleep"), "1");
     stage.out("sudo systemctl restart app && sudo systemctl disable --now app");
