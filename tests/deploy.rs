@@ -346,7 +346,10 @@ fn status_logs_exec_and_list_look_at_all_hosts() {
     let told = spot.sandbox(&["all"]).expect(0);
     assert!(told.stdout.contains("2 of 2 hosts well") && told.stdout.contains("done"), "{}", told.all());
     // Units run again in a sandbox that begins anew; one that was stopped is told.
-    spot.write("recipes/ill.rhai", "ssh::run(state::instances()[0], \"systemctl stop app\", #{ sudo: true }); run(\"status\");");
+    spot.write(
+        "recipes/ill.rhai",
+        "ssh::run(state::instances()[0], \"systemctl stop app\", #{ sudo: true }); run(\"status\");",
+    );
     let ill = spot.sandbox(&["ill"]).expect(3);
     assert!(
         ill.stdout.contains("app.service inactive") && ill.stdout.contains("1 of 2 hosts well"),
