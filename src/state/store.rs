@@ -546,15 +546,15 @@ mod tests {
         let store = Store::open(dir.path());
         let interrupted = AtomicBool::new(false);
         let begin = Instant::now();
-        let wait = |told: &dyn Fn(&Holder)| {
+        // Of the two, one waits for the lock and is told so, the other waits for the first.
+        let wait = || {
+            let told = |_: &Holder| interrupted.store(true, Ordering::Relaxed);
             let cancelled = || interrupted.load(Ordering::Relaxed);
-            store.writer_unless("second", Duration::from_secs(60), told, &cancelled).map(drop)
+            store.writer_unless("second", Duration::from_secs(60), &told, &cancelled).map(drop)
         };
         std::thread::scope(|scope| {
-            let other = scope.spawn(|| wait(&|_| {}));
-            let error = wait(&|_| interrupted.store(true, Ordering::Relaxed)).unwrap_err();
-            assert_eq!(error.kind(), Kind::Interrupted);
-            interrupted.store(true, Ordering::Relaxed);
+            let other = scope.spawn(wait);
+            assert_eq!(wait().unwrap_err().kind(), Kind::Interrupted);
             assert_eq!(other.join().unwrap().unwrap_err().kind(), Kind::Interrupted);
         });
         assert!(begin.elapsed() < Duration::from_secs(30));
