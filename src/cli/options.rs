@@ -8,9 +8,10 @@ use clap::{Args, ValueEnum};
 
 use super::rehearsal::Rehearsal;
 use crate::error::{Error, Kind, Result};
-use crate::host::{Deployment, Host, HostBuilder, Mode, OnFailure};
+use crate::host::{Deployment, Failure, Host, HostBuilder, Mode, OnFailure};
 use crate::sandbox::{self, Sandbox};
 use crate::script::Library;
+use crate::state::Store;
 use crate::ui::{self, Event, Level, Ui};
 
 /// Files that make a folder a project.
@@ -184,6 +185,27 @@ impl Options {
         let (project, home) = (self.project()?, self.home()?);
         let chosen = Deployment::choose(&project, self.config.as_deref(), &home, self.deployment.as_deref())?;
         Ok(chosen.folder)
+    }
+
+    /// The state that is worked on, to be looked at; shared with a team if the configuration says so.
+    pub fn store(&self, ui: &Arc<dyn Ui>) -> std::result::Result<Store, Failure> {
+        self.store_of(self.deployment.as_deref(), ui)
+    }
+
+    /// As [`Options::store`], of a deployment.
+    pub fn store_of(&self, name: Option<&str>, ui: &Arc<dyn Ui>) -> std::result::Result<Store, Failure> {
+        let running = if self.sandbox { Sandbox::attach(&self.project()?)? } else { None };
+        if self.sandbox && running.is_none() {
+            // Nobody shares anything with a sandbox that does not run.
+            let (project, home) = (self.project()?, self.home()?);
+            let chosen = Deployment::choose(&project, self.config.as_deref(), &home, name)?;
+            return Ok(Store::open(&chosen.folder));
+        }
+        let builder = self.host(Arc::clone(ui), running.as_ref())?;
+        match name {
+            Some(name) => builder.deployment(name).store(),
+            None => builder.store(),
+        }
     }
 
     /// The project of the current folder.

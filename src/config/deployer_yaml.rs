@@ -84,6 +84,7 @@ pub(super) fn read(report: &Report, place: &Place, root: &Node) -> Option<Config
             name: project::default_name(place.project()),
             directory: place.project().to_path_buf(),
             deployment: None,
+            state: None,
         },
         fleet,
         network: Network {

@@ -36,36 +36,40 @@ pub fn deployment(project: &Path, file: Option<&Path>, asked: Option<&str>) -> R
     }
 }
 
-/// What the file says of it, if it is one of ours.
+/// What the file says of it.
 fn configured(path: &Path) -> Result<Option<String>> {
+    said(path, "deployment").map_err(|problem| {
+        Error::config(format!("{}: which deployment it names cannot be read: {problem}", path.display()))
+            .with_hint("correct the file, or say it: `--deployment NAME`, or `--deployment default`")
+    })
+}
+
+/// The text of a key of `[project]`, or of the same at the top of the file, if it is one of ours and
+/// has it. The error says why what it seems to say cannot be read.
+pub(super) fn said(path: &Path, key: &str) -> std::result::Result<Option<String>, String> {
     if Format::of(path) != Some(Format::SpotToml) {
         return Ok(None);
     }
-    let unclear = |problem: String| {
-        Error::config(format!("{}: which deployment it names cannot be read: {problem}", path.display()))
-            .with_hint("correct the file, or say it: `--deployment NAME`, or `--deployment default`")
-    };
     match std::fs::metadata(path) {
         // Whoever needs the file says that it is missing.
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         _ => {}
     }
-    let source = Source::read(path, path).map_err(|(problem, _)| unclear(problem))?;
-    let named = source.text().lines().any(|line| line.trim_start().starts_with("deployment"));
-    if !named {
+    let source = Source::read(path, path).map_err(|(problem, _)| problem)?;
+    if !source.text().lines().any(|line| line.trim_start().starts_with(key)) {
         return Ok(None);
     }
     let report = Report::new(source);
     match toml::parse(&report) {
-        Some(root) if report.is_empty() => Ok(find(&root)),
-        _ => Err(unclear("the file has mistakes".to_owned())),
+        Some(root) if report.is_empty() => Ok(find(&root, key)),
+        _ => Err("the file has mistakes".to_owned()),
     }
 }
 
-fn find(root: &Node) -> Option<String> {
-    let name = entry(entry(root, "project")?, "deployment")?;
-    match &name.value {
-        Value::Text(name) => Some(name.clone()),
+fn find(root: &Node, key: &str) -> Option<String> {
+    let below = entry(root, "project").and_then(|project| entry(project, key));
+    match &below.or_else(|| entry(root, key))?.value {
+        Value::Text(text) => Some(text.clone()),
         _ => None,
     }
 }

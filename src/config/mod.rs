@@ -17,6 +17,7 @@ mod reader;
 pub mod regions;
 mod report;
 mod settings;
+mod shared;
 mod source;
 mod spot_toml;
 mod suggestion;
@@ -32,8 +33,9 @@ pub use deployment::deployment;
 pub use problem::{Problem, Problems, Severity};
 pub use settings::{
     Address, Archive, Check, Config, Deploy, FileTransfer, Fleet, HOOKS, Market, Network, PortRange, Project,
-    RegionFleet, Service, Ssh,
+    RegionFleet, Service, SharedState, Ssh,
 };
+pub use shared::shared_state;
 pub use template::template;
 pub(crate) use typed::{from_toml_file, from_toml_text};
 

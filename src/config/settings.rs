@@ -42,6 +42,24 @@ pub struct Project {
     pub directory: PathBuf,
     /// The deployment that commands work on unless they are told another; `None` is the default one.
     pub deployment: Option<String>,
+    /// Where a team shares the state; `None` is this folder alone.
+    pub state: Option<SharedState>,
+}
+
+/// Objects of an S3 bucket, in which a team shares the state of a project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SharedState {
+    /// The bucket's name.
+    pub bucket: String,
+    /// What the keys begin with, without slashes at its ends; may be empty.
+    pub prefix: String,
+}
+
+impl std::fmt::Display for SharedState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let slash = if self.prefix.is_empty() { "" } else { "/" };
+        write!(f, "s3://{}{slash}{}", self.bucket, self.prefix)
+    }
 }
 
 /// The instances to launch.

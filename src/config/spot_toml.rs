@@ -10,7 +10,9 @@ pub(super) use deploy::{default_files, plain_transfer};
 
 use std::collections::BTreeMap;
 
-use super::checks::{deployment, fleet as fleet_checks, key_files, network as network_checks, project, tags};
+use super::checks::{
+    deployment, fleet as fleet_checks, key_files, network as network_checks, project, shared, tags,
+};
 use super::place::Place;
 use super::reader::Table;
 use super::report::Report;
@@ -27,7 +29,7 @@ const LONGEST_TIMEOUT: i64 = 86_400;
 pub(super) fn read(report: &Report, place: &Place, root: &Node) -> Option<Config> {
     let root = Table::new(report, "spot.toml", root)?;
     let section = |key: &'static str| root.section(key, &format!("[{key}]"));
-    let project = project(place, section("project"));
+    let project = project(place, root.text("state"), section("project"));
     let fleet = fleet(section("fleet"));
     let config = Config {
         source: None,
@@ -44,12 +46,14 @@ pub(super) fn read(report: &Report, place: &Place, root: &Node) -> Option<Config
     Some(config)
 }
 
-fn project(place: &Place, table: Table<'_>) -> Project {
+/// `state` may stand at the top of the file too.
+fn project(place: &Place, state: Option<Located<String>>, table: Table<'_>) -> Project {
     let name = table.text("name").and_then(|name| project::name(table.report(), name));
     let name = name.unwrap_or_else(|| project::default_name(place.project()));
     let deployment = table.text("deployment").and_then(|name| deployment::name(table.report(), name));
+    let state = table.text("state").or(state).and_then(|place| shared::place(table.report(), &place));
     table.finish(|key| elsewhere("project", key));
-    Project { name, directory: place.project().to_path_buf(), deployment }
+    Project { name, directory: place.project().to_path_buf(), deployment, state }
 }
 
 fn fleet(table: Table<'_>) -> Fleet {

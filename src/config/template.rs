@@ -15,6 +15,7 @@ pub(super) const TEMPLATE: &str = r#"# What `spot create` launches, and how. Eve
 [project]
 name = "{{name}}"          # in the names and tags of everything that spot makes
 # deployment = "staging"               # what commands work on without --deployment; see `spot state deployments`
+# state = "s3://my-bucket/{{name}}"      # shared with a team; otherwise the state is in this folder alone
 
 [fleet]
 count = 3                              # instances in all regions together

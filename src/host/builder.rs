@@ -8,10 +8,12 @@ use std::time::Duration;
 use super::{Failure, Host};
 use crate::cloud::plan::{Mode, Observer};
 use crate::cloud::{Cloud, Endpoint, Keys, Names};
+use crate::config;
 use crate::control::Control;
 use crate::error::Error;
-use crate::native::{Context, Deployment, OnFailure, Place, Planning};
+use crate::native::{Context, Deployment, OnFailure, Place, Planning, sharing};
 use crate::sandbox::Sandbox;
+use crate::state::Store;
 use crate::ui::{Silent, Ui};
 
 /// What a host works on and with; every part has a default.
@@ -173,16 +175,41 @@ impl HostBuilder {
         self
     }
 
+    /// The state that the host would work on, to be looked at without a run. Nothing is connected and
+    /// nothing is written yet.
+    ///
+    /// # Errors
+    /// An impossible name of a deployment, or a configuration that does not say where the state is.
+    pub fn store(self) -> Result<Store, Failure> {
+        let project = self.folder()?;
+        let home = self.state.clone().unwrap_or_else(|| project.clone());
+        let config = self.config.as_deref();
+        let deployment = Deployment::choose(&project, config, &home, self.deployment.as_deref())?;
+        Ok(match config::shared_state(&project, config)? {
+            Some(shared) => {
+                let ui = self.ui.unwrap_or_else(|| Arc::new(Silent));
+                let writes = self.mode == Mode::Act;
+                let sharing = sharing(shared, deployment.name.as_deref(), &self.endpoint, writes, &ui);
+                Store::open_shared(&deployment.folder, sharing)
+            }
+            None => Store::open(&deployment.folder),
+        })
+    }
+
+    fn folder(&self) -> Result<PathBuf, Error> {
+        match &self.project {
+            Some(project) => Ok(project.clone()),
+            None => std::env::current_dir()
+                .map_err(|error| Error::usage("the current folder cannot be read").with_source(error)),
+        }
+    }
+
     /// Makes the host. Nothing is connected and nothing is written yet.
     ///
     /// # Errors
     /// A project folder that does not exist, an impossible name of a deployment, or a stdlib module that does not compile.
     pub fn build(self) -> Result<Host, Failure> {
-        let project = match self.project {
-            Some(project) => project,
-            None => std::env::current_dir()
-                .map_err(|error| Error::usage("the current folder cannot be read").with_source(error))?,
-        };
+        let project = self.folder()?;
         if !project.is_dir() {
             return Err(Error::usage(format!("there is no project folder {}", project.display())).into());
         }
@@ -200,10 +227,12 @@ impl HostBuilder {
         let home = self.state.unwrap_or_else(|| project.clone());
         let deployment =
             Deployment::choose(&project, self.config.as_deref(), &home, self.deployment.as_deref())?;
+        let shared = config::shared_state(&project, self.config.as_deref())?;
         let (planning, state) = Planning::new(self.mode, self.observer, &deployment.folder)?;
         let place = Place {
             state,
             deployment: deployment.name,
+            shared,
             planning: Arc::new(planning),
             project,
             config: self.config,

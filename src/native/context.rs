@@ -17,11 +17,12 @@ use super::past::Entry;
 use super::planning::Planning;
 use super::rollback::Made;
 use super::runtime::{self, Runtime};
+use super::shared_state::sharing;
 use crate::cloud::plan::read_only;
 use crate::cloud::{
     Answered, Cloud, Endpoint, ImageCache, IntentId, Listener, Settings as CloudSettings, ec2,
 };
-use crate::config::{self, Config};
+use crate::config::{self, Config, SharedState};
 use crate::control::Control;
 use crate::error::{Error, Result, nearest};
 use crate::script::{Argument, Check, Given, Library, Script};
@@ -40,6 +41,8 @@ pub(crate) struct Place {
     pub state: PathBuf,
     /// The name of the deployment; `None` is the default one.
     pub deployment: Option<String>,
+    /// Where a team shares the state.
+    pub shared: Option<SharedState>,
     pub endpoint: Endpoint,
     pub ssh_port: Option<u16>,
     /// The control API of the sandbox, in one.
@@ -132,9 +135,18 @@ impl Context {
 
     pub fn new(place: Place, ui: Arc<dyn Ui>) -> Self {
         let cloud = Mutex::new(place.cloud.clone());
+        let store = match &place.shared {
+            Some(shared) => {
+                let writes = place.planning.mode() == crate::cloud::plan::Mode::Act;
+                let named = place.deployment.as_deref();
+                let sharing = sharing(shared.clone(), named, &place.endpoint, writes, &ui);
+                Store::open_shared(&place.state, sharing)
+            }
+            None => Store::open(&place.state),
+        };
         Context(Arc::new(Inner {
             library: Library::new(&place.project, place.user.clone()),
-            store: Store::open(&place.state),
+            store,
             place,
             check: Check::default(),
             runtime: Runtime::default(),

@@ -236,6 +236,7 @@ pub mod state {
                 .map(|instance| instance.region.clone())
                 .chain(document.networks().iter().map(|network| network.region.clone()))
                 .chain(document.open_intents().map(|open| open.intent.region.clone()))
+                .chain(document.open_elsewhere().iter().map(|open| open.intent.region.clone()))
                 .filter(|region| !region.is_empty())
                 .collect();
             regions.sort();

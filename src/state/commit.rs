@@ -104,6 +104,45 @@ impl Committer {
         }
     }
 
+    /// Makes changes that depend on what is known, while nobody else changes anything.
+    pub(super) fn absorb(&self, changes: impl FnOnce(&Document) -> Vec<Record>) -> Result<()> {
+        self.alone(|| {
+            let records = self.read(changes);
+            if records.is_empty() {
+                return Ok(());
+            }
+            self.write(records).map(drop)
+        })
+    }
+
+    /// Notes what is not written to the journal.
+    pub(super) fn know(&self, note: impl FnOnce(&mut Document)) {
+        note(&mut self.document.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The number of the last record.
+    pub(super) fn last(&self) -> u64 {
+        self.lock_journal().journal.last()
+    }
+
+    /// Whether the project's id was made just now, and nobody knows it yet.
+    pub(super) fn has_new_project(&self) -> bool {
+        self.lock_journal().unsaved_project.is_some()
+    }
+
+    /// Writes the project's new id down, if it is not on the disk yet.
+    pub(super) fn keep_project(&self) -> Result<()> {
+        self.alone(|| if self.has_new_project() { self.write(Vec::new()).map(drop) } else { Ok(()) })
+    }
+
+    /// Gives the project another id.
+    pub(super) fn rename_project(&self, id: &str) -> Result<()> {
+        self.alone(|| {
+            self.lock_journal().unsaved_project = None;
+            self.write(vec![Record::Project { id: id.to_owned() }]).map(drop)
+        })
+    }
+
     /// Folds the journal into `instances.json`, if there is anything to fold.
     pub(super) fn compact(&self) -> Result<()> {
         self.alone(|| self.fold(&mut self.lock_journal()))

@@ -24,6 +24,15 @@ impl Store {
         }
     }
 
+    /// The names of the deployments that those know with whom the state is shared, beside the default
+    /// one; none if it is not shared.
+    ///
+    /// # Errors
+    /// The place does not answer, or refuses.
+    pub fn shared_deployments(&self) -> Result<Vec<String>> {
+        self.shared().others.as_ref().map_or_else(|| Ok(Vec::new()), |others| others.deployments())
+    }
+
     /// The names of the deployments beside the default one, sorted.
     ///
     /// # Errors

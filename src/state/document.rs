@@ -23,6 +23,7 @@ pub struct Document {
     applied: Option<u64>,
     other: Map<String, Value>,
     intents: BTreeMap<IntentId, OpenIntent>,
+    elsewhere: Vec<OpenIntent>,
     notes: Vec<String>,
 }
 
@@ -75,6 +76,12 @@ impl Document {
     /// Intents that were not closed, oldest first: calls that may or may not have happened.
     pub fn open_intents(&self) -> impl Iterator<Item = &OpenIntent> {
         self.intents.values()
+    }
+
+    /// Intents that were not closed on other machines that share this state, as far as they said so.
+    /// Their ids mean nothing here.
+    pub fn open_elsewhere(&self) -> &[OpenIntent] {
+        &self.elsewhere
     }
 
     /// What the user should know of how this was read: a torn line that was left out, an instance
@@ -156,6 +163,30 @@ impl Document {
 
     pub(super) fn set_project(&mut self, id: String) {
         self.project = Some(id);
+    }
+
+    /// Whether nothing is known of, not even a call that may have made something.
+    pub(super) fn is_empty(&self) -> bool {
+        self.instance_count() == 0
+            && self.networks.is_empty()
+            && self.values.is_empty()
+            && self.intents.is_empty()
+    }
+
+    pub(super) fn set_elsewhere(&mut self, open: Vec<OpenIntent>) {
+        self.elsewhere = open;
+    }
+
+    /// Takes out a field that is none of the document's own.
+    pub(super) fn take_field(&mut self, name: &str) -> Option<Value> {
+        self.other.shift_remove(name)
+    }
+
+    /// Takes on the fields of another document that this version does not know, where it lacks them.
+    pub(super) fn take_other(&mut self, from: &Document) {
+        for (name, value) in &from.other {
+            self.other.entry(name.as_str()).or_insert_with(|| value.clone());
+        }
     }
 
     pub(super) fn note(&mut self, note: impl Into<String>) {

@@ -50,6 +50,10 @@ impl Layout {
         self.folder().join("history.jsonl")
     }
 
+    pub(super) fn shared(&self) -> PathBuf {
+        self.folder().join("shared.json")
+    }
+
     pub(super) fn backups(&self) -> PathBuf {
         self.folder().join("backups")
     }

@@ -12,7 +12,7 @@
 //! | `compact`, `backup`, `salvage` | folding the journal into `instances.json`; old versions; going on after damage |
 //! | `lock` | one writer at a time, and who it is |
 //! | `deployment` | several deployments of one project |
-//! | `meant` | which instance a person means |
+//! | `shared` | one state for all machines of a team |
 //! | `history` | the runs that changed something |
 //! | `meant` | which instance a person means |
 //! | `layout`, `disk`, `fields` | where the files are; the operations on them; typed fields out of JSON |
@@ -24,6 +24,7 @@
 //! .spot/                      (0700, ignored by git)
 //!   journal.jsonl             changes since instances.json was written, one per line
 //!   lock                      who writes at present
+//!   shared.json               what was agreed upon last with those who share the state
 //!   history.jsonl             who ran what, what it changed, how it ended
 //!   backups/                  the last ten versions of instances.json
 //!   deployments/NAME/         the same of each further deployment
@@ -56,6 +57,7 @@ mod network;
 mod record;
 mod replay;
 mod salvage;
+mod shared;
 mod store;
 mod writer;
 
@@ -66,5 +68,6 @@ pub use intent::{Intent, IntentId, OpenIntent, Outcome};
 pub use lock::{Holder, Life};
 pub use network::Network;
 pub use salvage::Salvage;
+pub use shared::{Objects, Sharing, Version};
 pub use store::Store;
 pub use writer::Writer;

@@ -10,6 +10,7 @@ use super::journal::Journal;
 use super::layout::{Layout, replace};
 use super::load::{replay_into, snapshot};
 use super::replay::{Replay, Tail};
+use super::shared::forget_base;
 use super::store::Shared;
 use super::{Document, Store, backup};
 use crate::error::{Error, Kind, Result};
@@ -78,6 +79,8 @@ fn salvage(shared: &Shared) -> Result<Salvage> {
         replace(disk.as_ref(), path, bytes).map_err(|e| layout.explain("cannot write", path, e))?;
     }
     if salvage.needed {
+        // What is missing now was not removed: it must not be taken away from those who share the state.
+        forget_base(disk.as_ref(), layout)?;
         let applied = salvage.document.applied().unwrap_or(0).max(replay.highest);
         let whole = Replay { tail: Tail::None, ..replay };
         let mut journal = Journal::open(Arc::clone(disk), layout.clone(), &whole)?;

@@ -13,6 +13,7 @@ use super::layout::Layout;
 use super::load::load;
 use super::lock::{self, Holder, Life, Lock};
 use super::replay::Tail;
+use super::shared::{Courier, Exchange, Sharing};
 use super::writer::Inner;
 use super::{Document, Writer};
 use crate::error::{Error, Result};
@@ -35,6 +36,8 @@ pub(super) struct Shared {
     pub(super) layout: Layout,
     slot: Mutex<Slot>,
     freed: Condvar,
+    /// Those with whom the state is shared.
+    pub(super) others: Option<Arc<Exchange>>,
 }
 
 #[derive(Default)]
@@ -47,12 +50,26 @@ struct Slot {
 impl Store {
     /// The state of the project in a folder. Nothing is read or created yet.
     pub fn open(project: &Path) -> Store {
-        Store::open_on(Arc::new(RealDisk), project)
+        Store::with(Arc::new(RealDisk), project, None)
     }
 
+    /// The state of the project in a folder, which is shared with others. The folder has a copy of it,
+    /// with which work goes on while they cannot be reached. Nothing is read or created yet.
+    pub fn open_shared(project: &Path, sharing: Sharing) -> Store {
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let others = Exchange::new(sharing, Arc::clone(&disk), Layout::new(project));
+        Store::with(disk, project, Some(Arc::new(others)))
+    }
+
+    #[cfg(test)]
     pub(super) fn open_on(disk: Arc<dyn Disk>, project: &Path) -> Store {
+        Store::with(disk, project, None)
+    }
+
+    fn with(disk: Arc<dyn Disk>, project: &Path, others: Option<Arc<Exchange>>) -> Store {
         let layout = Layout::new(project);
-        Store { shared: Arc::new(Shared { disk, layout, slot: Mutex::default(), freed: Condvar::new() }) }
+        let (slot, freed) = (Mutex::default(), Condvar::new());
+        Store { shared: Arc::new(Shared { disk, layout, slot, freed, others }) }
     }
 
     /// The project's folder, absolute.
@@ -71,7 +88,8 @@ impl Store {
     }
 
     /// What is known at this moment; never waits for a lock, and creates nothing. While this process
-    /// has the writer, this is what the writer sees. A project without files is an empty document.
+    /// has the writer, this is what the writer sees. A project without files is an empty document. Of a
+    /// state that is shared, what the others have written is in it, if they can be reached.
     ///
     /// # Errors
     /// `instances.json` or the journal cannot be read, or cannot be understood: then nothing is taken
@@ -86,7 +104,13 @@ impl Store {
         if replay.tail == Tail::Torn && self.holder()?.is_none() {
             document.note(TORN);
         }
-        Ok(document)
+        match &self.shared.others {
+            Some(others) => {
+                let last = document.applied().unwrap_or(0).max(replay.highest);
+                others.seen(document, last)
+            }
+            None => Ok(document),
+        }
     }
 
     /// Takes the lock for writing, or joins the writer that this store has already.
@@ -120,7 +144,7 @@ impl Store {
         // What was waited for another thread counts: many threads must not wait one after the other.
         let left = wait.saturating_sub(begin.elapsed());
         let lock = self.shared.lock_unless(command, left, on_wait, cancelled);
-        match lock.and_then(|lock| self.open_writer(lock)) {
+        match lock.and_then(|lock| self.open_writer(lock, command)) {
             Ok(inner) => {
                 self.shared.lock_slot().writer = Arc::downgrade(&inner);
                 self.shared.freed.notify_all();
@@ -161,8 +185,8 @@ impl Store {
         &self.shared
     }
 
-    fn open_writer(&self, lock: Lock) -> Result<Arc<Inner>> {
-        let Shared { disk, layout, .. } = self.shared.as_ref();
+    fn open_writer(&self, lock: Lock, command: &str) -> Result<Arc<Inner>> {
+        let Shared { disk, layout, others, .. } = self.shared.as_ref();
         let (mut document, replay) = load(layout)?;
         let mut journal = Journal::open(Arc::clone(disk), layout.clone(), &replay)?;
         // The journal was taken away: what is appended must not look like a gap.
@@ -180,7 +204,18 @@ impl Store {
             unsaved = Some(id);
         }
         let committer = Committer::new(Arc::clone(disk), layout.clone(), document, journal, unsaved);
-        Ok(Arc::new(Inner::new(committer, lock, Arc::clone(&self.shared))))
+        let committer = Arc::new(committer);
+        let mut together = None;
+        if let Some(exchange) = others {
+            exchange.begin(&committer, command)?;
+            if exchange.writes() {
+                let courier = Courier::start(Arc::clone(exchange), Arc::clone(&committer))?;
+                // If the others could not be reached, they are to be as soon as possible.
+                courier.notify();
+                together = Some((Arc::clone(exchange), courier));
+            }
+        }
+        Ok(Arc::new(Inner::new(committer, lock, Arc::clone(&self.shared), together)))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Every change that can be made to a project's state, durable when the call returns.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Map, Value};
 
@@ -8,6 +8,7 @@ use super::commit::Committer;
 use super::fields::check_depth;
 use super::lock::Lock;
 use super::record::Record;
+use super::shared::{Courier, Exchange, Phase};
 use super::store::Shared;
 use super::{Document, Instance, Intent, IntentId, Network, OpenIntent, Outcome};
 use crate::error::{Error, Result};
@@ -25,9 +26,11 @@ pub struct Writer {
 
 /// What the clones of a writer share.
 pub(super) struct Inner {
-    committer: Committer,
+    committer: Arc<Committer>,
     lock: Mutex<Option<Lock>>,
     shared: Arc<Shared>,
+    /// What agrees with those who share the state, until this is closed.
+    together: Mutex<Option<(Arc<Exchange>, Courier)>>,
 }
 
 impl Writer {
@@ -133,7 +136,9 @@ impl Writer {
             &format!("the intent {}", intent.action),
             intent.undo.iter().chain([&intent.parameters]),
         )?;
-        self.inner.committer.commit(Record::Started { intent })
+        let id = self.inner.committer.commit(Record::Started { intent })?;
+        self.inner.notify();
+        Ok(id)
     }
 
     /// Closes an intent and makes the instances known that came of it, in one record: there is no
@@ -197,7 +202,9 @@ impl Writer {
     }
 
     fn commit(&self, record: Record) -> Result<()> {
-        self.inner.committer.commit(record).map(drop)
+        self.inner.committer.commit(record)?;
+        self.inner.notify();
+        Ok(())
     }
 
     fn check_open(&self, id: IntentId) -> Result<()> {
@@ -220,8 +227,25 @@ impl std::fmt::Debug for Writer {
 }
 
 impl Inner {
-    pub(super) fn new(committer: Committer, lock: Lock, shared: Arc<Shared>) -> Self {
-        Inner { committer, lock: Mutex::new(Some(lock)), shared }
+    /// `together` is for a state that is shared.
+    pub(super) fn new(
+        committer: Arc<Committer>,
+        lock: Lock,
+        shared: Arc<Shared>,
+        together: Option<(Arc<Exchange>, Courier)>,
+    ) -> Self {
+        Inner { committer, lock: Mutex::new(Some(lock)), shared, together: Mutex::new(together) }
+    }
+
+    fn together(&self) -> MutexGuard<'_, Option<(Arc<Exchange>, Courier)>> {
+        self.together.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets those who share the state know of a change, soon.
+    fn notify(&self) {
+        if let Some((_, courier)) = self.together().as_ref() {
+            courier.notify();
+        }
     }
 
     /// Whether changes are still accepted.
@@ -230,6 +254,11 @@ impl Inner {
     }
 
     fn close(&self) -> Result<()> {
+        let together = self.together().take();
+        if let Some((exchange, courier)) = together {
+            courier.stop();
+            exchange.go_on(&self.committer, Phase::End);
+        }
         let closed = self.committer.close();
         // Whoever takes the lock out is the one to let the next in.
         let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();

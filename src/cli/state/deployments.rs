@@ -1,13 +1,12 @@
 //! `spot state deployments`: the deployments of the project, each with what it has.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::super::options::Options;
 use super::list::cost;
-use crate::error::Result;
+use crate::error::Error;
 use crate::host::Failure;
 use crate::state::{Document, Holder, Store};
 use crate::ui::{Cell, Column, Event, Level, Table, Ui};
@@ -19,15 +18,25 @@ const DEFAULT: &str = "default";
 struct Row {
     name: String,
     chosen: bool,
-    document: Result<Document>,
+    document: Result<Document, Error>,
     holder: Option<Holder>,
 }
 
 /// Shows them; the one that commands work on at present is marked.
 pub(super) fn run(options: &Options, ui: &Arc<dyn Ui>) -> Result<u8, Failure> {
-    let (home, chosen) = (options.home()?, options.state_folder()?);
-    let named = Store::deployments(&home)?.into_iter().map(Some);
-    let rows: Vec<Row> = std::iter::once(None).chain(named).map(|name| row(&home, name, &chosen)).collect();
+    let (home, chosen) = (options.home()?, options.store(ui)?);
+    let mut names = Store::deployments(&home)?;
+    match chosen.shared_deployments() {
+        Ok(shared) => names.extend(shared),
+        Err(error) => {
+            let text = format!("only those of this folder are shown: {}", error.message());
+            ui.emit(Event::message(Level::Warning, text));
+        }
+    }
+    names.sort();
+    names.dedup();
+    let named = std::iter::once(DEFAULT.to_owned()).chain(names);
+    let rows = named.map(|name| row(options, ui, name, &chosen)).collect::<Result<Vec<Row>, Failure>>()?;
     ui.emit(match options.json {
         true => Event::Data(rows.iter().map(object).collect()),
         false => Event::Table(table(&rows)),
@@ -35,15 +44,14 @@ pub(super) fn run(options: &Options, ui: &Arc<dyn Ui>) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn row(home: &Path, name: Option<String>, chosen: &Path) -> Row {
-    let folder = Store::folder(home, name.as_deref());
-    let store = Store::open(&folder);
-    Row {
-        chosen: Store::open(chosen).project() == store.project(),
+fn row(options: &Options, ui: &Arc<dyn Ui>, name: String, chosen: &Store) -> Result<Row, Failure> {
+    let store = options.store_of(Some(&name), ui)?;
+    Ok(Row {
+        chosen: chosen.project() == store.project(),
         document: store.read(),
         holder: store.holder().ok().flatten(),
-        name: name.unwrap_or_else(|| DEFAULT.to_owned()),
-    }
+        name,
+    })
 }
 
 fn regions(document: &Document) -> Vec<String> {

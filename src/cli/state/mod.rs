@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::options::Options;
 use super::recipe;
 use crate::host::Failure;
-use crate::state::{Document, Store};
+use crate::state::Document;
 use crate::ui::{Event, Level, Ui};
 
 /// The commands below `spot state`.
@@ -104,7 +104,7 @@ pub(super) fn run(
 
 /// The state such as it is at this moment, without waiting for anybody.
 fn read(options: &Options, ui: &Arc<dyn Ui>) -> Result<Document, Failure> {
-    let document = Store::open(&options.state_folder()?).read()?;
+    let document = options.store(ui)?.read()?;
     for note in document.notes() {
         ui.emit(Event::message(Level::Warning, note.clone()));
     }

@@ -92,6 +92,14 @@ impl Ec2 {
         Ec2 { shared: Arc::clone(&self.shared), cancel }
     }
 
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.shared.endpoint
+    }
+
+    pub(super) fn transport(&self) -> &Transport {
+        &self.shared.transport
+    }
+
     pub(super) fn settings(&self) -> &Settings {
         &self.shared.settings
     }

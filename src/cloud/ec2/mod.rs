@@ -17,10 +17,12 @@
 //! | `survey.rs` `network.rs` `dedicated.rs` `ipv6.rs` `group.rs` | networks: finding, making |
 //! | `listing.rs` | one kind of resource by its tags |
 //! | `adoption.rs` | taking instances over that somebody else launched |
+//! | `bucket.rs` | objects in S3, written on condition |
 //! | `termination.rs` `interruption.rs` | how instances end: at our order, or taken back |
 //! | `removal.rs` `deletion.rs` `references.rs` `holders.rs` | removing: the order, one resource, rules between groups, what holds what |
 
 mod adoption;
+mod bucket;
 mod client;
 mod convert;
 mod dedicated;
@@ -69,6 +71,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use bucket::{Bucket, Stored};
 pub use client::Ec2;
 
 use super::{

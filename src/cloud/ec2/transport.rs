@@ -66,7 +66,7 @@ impl Transport {
         http_client_fn(move |settings, _| transport.connector(settings))
     }
 
-    fn connector(&self, settings: &HttpConnectorSettings) -> SharedHttpConnector {
+    pub(super) fn connector(&self, settings: &HttpConnectorSettings) -> SharedHttpConnector {
         let key = (settings.connect_timeout(), settings.read_timeout());
         let mut connectors = self.connectors.lock().unwrap_or_else(PoisonError::into_inner);
         let build = || {

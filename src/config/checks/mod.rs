@@ -11,4 +11,5 @@ pub(super) mod network;
 pub(super) mod paths;
 pub(super) mod project;
 pub(super) mod secrets;
+pub(super) mod shared;
 pub(super) mod tags;

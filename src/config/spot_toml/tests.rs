@@ -59,7 +59,12 @@ fn a_full_file_loads_with_its_values() {
     assert!(config.warnings.is_empty(), "{:#?}", config.warnings);
     assert_eq!(
         config.project,
-        Project { name: "lab".into(), directory: folder.path("").components().collect(), deployment: None }
+        Project {
+            name: "lab".into(),
+            directory: folder.path("").components().collect(),
+            deployment: None,
+            state: None
+        }
     );
     assert_eq!((config.fleet.count, config.fleet.market, config.fleet.disk_gb), (5, Market::OnDemand, 8));
     assert_eq!(config.fleet.types_in("us-east-2"), ["m6g.large"]);
@@ -138,7 +143,7 @@ fn misplaced_and_foreign_keys_say_where_they_belong() {
     assert_eq!(
         problems("[cloud]\nx = 1\n[flete]\n"),
         [
-            "error 1: unknown key `cloud` in spot.toml | spot.toml has: project, fleet, network, aws, ssh, deploy, tags",
+            "error 1: unknown key `cloud` in spot.toml | spot.toml has: state, project, fleet, network, aws, ssh, deploy, tags",
             "error 3: unknown key `flete` in spot.toml | did you mean `fleet`?"
         ]
     );
