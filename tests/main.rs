@@ -25,6 +25,7 @@ mod recipes;
 mod repl;
 mod sandbox;
 mod scripts;
+mod shared_state;
 mod ssh;
 mod state;
 mod watch;

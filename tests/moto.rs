@@ -12,6 +12,12 @@ use crate::spot::{Spot, eventually};
 /// A process that ends with the test.
 pub struct Peer(Child);
 
+impl Peer {
+    pub fn of(child: Child) -> Self {
+        Peer(child)
+    }
+}
+
 impl Drop for Peer {
     fn drop(&mut self) {
         let _ = self.0.kill();
@@ -19,7 +25,7 @@ impl Drop for Peer {
     }
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
@@ -36,7 +42,7 @@ pub fn start_moto() -> (Peer, u16) {
     (peer, port)
 }
 
-fn start_sshd(folder: &Path, public_key: &str) -> (Peer, u16) {
+pub fn start_sshd(folder: &Path, public_key: &str) -> (Peer, u16) {
     let port = free_port();
     let keygen = Command::new("ssh-keygen")
         .args(["-q", "-t", "ed25519", "-N", "", "-f"])

@@ -53,6 +53,9 @@ pub struct SharedState {
     pub bucket: String,
     /// What the keys begin with, without slashes at its ends; may be empty.
     pub prefix: String,
+    /// The KMS key that encrypts them, as an ARN, an id or `alias/NAME`; `None` is the bucket's own
+    /// default, which is never weaker than AES-256 with a key of S3.
+    pub kms_key: Option<String>,
 }
 
 impl std::fmt::Display for SharedState {

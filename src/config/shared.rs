@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::checks::shared::parse;
+use super::checks::shared::{kms_key, parse};
 use super::deployment::said;
 use super::settings::SharedState;
 use crate::error::{Error, Result};
@@ -19,7 +19,10 @@ pub fn shared_state(project: &Path, file: Option<&Path>) -> Result<Option<Shared
             .with_hint("correct the file, or take `state` out of it to work on this folder's copy alone")
     };
     let Some(text) = said(path, "state").map_err(unclear)? else { return Ok(None) };
-    parse(&text).map(Some).map_err(|problem| Error::config(format!("{}: {problem}", path.display())))
+    let key = said(path, "state_kms_key").map_err(unclear)?;
+    let wrong = |problem| Error::config(format!("{}: {problem}", path.display()));
+    let kms_key = key.as_deref().map(kms_key).transpose().map_err(wrong)?;
+    parse(&text).map(|place| Some(SharedState { kms_key, ..place })).map_err(wrong)
 }
 
 #[cfg(test)]
@@ -34,9 +37,18 @@ mod tests {
 
     #[test]
     fn it_may_stand_at_the_top_or_with_the_project() {
-        let place = SharedState { bucket: "my-bucket".into(), prefix: "web".into() };
+        let place = SharedState { bucket: "my-bucket".into(), prefix: "web".into(), kms_key: None };
         assert_eq!(of("state = \"s3://my-bucket/web\"\n[fleet]\n").unwrap().as_ref(), Some(&place));
-        assert_eq!(of("[project]\nstate = \"s3://my-bucket/web\"\n").unwrap(), Some(place));
+        assert_eq!(of("[project]\nstate = \"s3://my-bucket/web\"\n").unwrap().as_ref(), Some(&place));
+        let keyed = SharedState { kms_key: Some("alias/team".into()), ..place };
+        let text = "state = \"s3://my-bucket/web\"\nstate_kms_key = \"alias/team\"\n";
+        assert_eq!(of(text).unwrap(), Some(keyed));
+        assert!(
+            of("state = \"s3://my-bucket\"\nstate_kms_key = \"\"\n")
+                .unwrap_err()
+                .message()
+                .contains("KMS key")
+        );
         assert_eq!(of("[fleet]\ncount = 2\n").unwrap(), None);
         assert_eq!(of("[fleet\ncount = ").unwrap(), None);
         assert!(of("state = \"file:///x\"").unwrap_err().message().contains("s3://BUCKET/PREFIX"));

@@ -29,7 +29,8 @@ const LONGEST_TIMEOUT: i64 = 86_400;
 pub(super) fn read(report: &Report, place: &Place, root: &Node) -> Option<Config> {
     let root = Table::new(report, "spot.toml", root)?;
     let section = |key: &'static str| root.section(key, &format!("[{key}]"));
-    let project = project(place, root.text("state"), section("project"));
+    let shared = (root.text("state"), root.text("state_kms_key"));
+    let project = project(place, shared, section("project"));
     let fleet = fleet(section("fleet"));
     let config = Config {
         source: None,
@@ -46,12 +47,18 @@ pub(super) fn read(report: &Report, place: &Place, root: &Node) -> Option<Config
     Some(config)
 }
 
-/// `state` may stand at the top of the file too.
-fn project(place: &Place, state: Option<Located<String>>, table: Table<'_>) -> Project {
+/// `state` and its key may stand at the top of the file too.
+fn project(
+    place: &Place,
+    shared: (Option<Located<String>>, Option<Located<String>>),
+    table: Table<'_>,
+) -> Project {
     let name = table.text("name").and_then(|name| project::name(table.report(), name));
     let name = name.unwrap_or_else(|| project::default_name(place.project()));
     let deployment = table.text("deployment").and_then(|name| deployment::name(table.report(), name));
-    let state = table.text("state").or(state).and_then(|place| shared::place(table.report(), &place));
+    let state = table.text("state").or(shared.0);
+    let kms_key = table.text("state_kms_key").or(shared.1);
+    let state = shared::place(table.report(), state, kms_key);
     table.finish(|key| elsewhere("project", key));
     Project { name, directory: place.project().to_path_buf(), deployment, state }
 }

@@ -16,6 +16,7 @@ pub(super) const TEMPLATE: &str = r#"# What `spot create` launches, and how. Eve
 name = "{{name}}"          # in the names and tags of everything that spot makes
 # deployment = "staging"               # what commands work on without --deployment; see `spot state deployments`
 # state = "s3://my-bucket/{{name}}"      # shared with a team; otherwise the state is in this folder alone
+# state_kms_key = "alias/my-key"       # encrypts the shared state; otherwise as the bucket does by default
 
 [fleet]
 count = 3                              # instances in all regions together

@@ -24,7 +24,7 @@ pub(crate) fn sharing(
     let settings = Settings::for_endpoint(endpoint);
     let ec2 = ec2::Ec2::new(endpoint.clone(), settings, CancellationToken::new());
     // One with fixed keys is a sandbox of ours, in which there are no buckets at first.
-    let bucket = Arc::new(ec2.bucket(place.bucket.clone(), endpoint.keys.is_some()));
+    let bucket = Arc::new(ec2.bucket(place.bucket.clone(), endpoint.keys.is_some(), place.kms_key.clone()));
     let ui = Arc::clone(ui);
     Sharing {
         objects: Arc::new(Shelf { place, bucket, thread: Mutex::default() }),

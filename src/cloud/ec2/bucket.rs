@@ -36,6 +36,8 @@ pub struct Bucket {
     name: String,
     /// Made at the first write if it is not there: in a sandbox, which is empty at first.
     made: bool,
+    /// What encrypts the objects; `None` is the bucket's default.
+    kms_key: Option<String>,
     region: Mutex<Option<String>>,
 }
 
@@ -52,7 +54,7 @@ struct Ask<'a> {
     method: &'static str,
     key: &'a str,
     query: String,
-    condition: Option<(&'static str, &'a str)>,
+    headers: Vec<(&'static str, &'a str)>,
     body: &'a [u8],
 }
 
@@ -66,8 +68,11 @@ struct Answer {
 
 impl Ec2 {
     /// A bucket. With `made`, it is made at the first write if it is not there.
-    pub fn bucket(&self, name: impl Into<String>, made: bool) -> Bucket {
-        Bucket { ec2: self.clone(), name: name.into(), made, region: Mutex::default() }
+    ///
+    /// Objects are written without an access control list, so that just the bucket's owner and whom its
+    /// policy names can read them, and are encrypted with the key of KMS, or as the bucket does by default.
+    pub fn bucket(&self, name: impl Into<String>, made: bool, kms_key: Option<String>) -> Bucket {
+        Bucket { ec2: self.clone(), name: name.into(), made, kms_key, region: Mutex::default() }
     }
 }
 
@@ -83,7 +88,7 @@ impl Bucket {
     /// # Errors
     /// The bucket is missing or refuses; or S3 does not answer, and then the error is retryable.
     pub async fn get(&self, key: &str) -> Result<Option<Stored>> {
-        let ask = Ask { method: "GET", key, query: String::new(), condition: None, body: &[] };
+        let ask = Ask { method: "GET", key, query: String::new(), headers: Vec::new(), body: &[] };
         let answer = self.send(&ask).await?;
         match (answer.status, answer.tag) {
             (200, Some(tag)) => Ok(Some(Stored { bytes: answer.body, tag })),
@@ -99,11 +104,16 @@ impl Bucket {
     /// # Errors
     /// As [`get`](Self::get); it may have been written all the same.
     pub async fn put(&self, key: &str, body: &[u8], expected: Option<&str>) -> Result<Option<String>> {
-        let condition = match expected {
+        let mut headers = vec![match expected {
             Some(tag) => ("if-match", tag),
             None => ("if-none-match", "*"),
-        };
-        let ask = Ask { method: "PUT", key, query: String::new(), condition: Some(condition), body };
+        }];
+        // Without a word of ours the bucket's own default holds, which may be stronger than what we know.
+        if let Some(kms_key) = &self.kms_key {
+            headers.push(("x-amz-server-side-encryption", "aws:kms"));
+            headers.push(("x-amz-server-side-encryption-aws-kms-key-id", kms_key));
+        }
+        let ask = Ask { method: "PUT", key, query: String::new(), headers, body };
         let mut answer = self.send(&ask).await?;
         if self.made && answer.status == 404 && code(&answer.body) == Some("NoSuchBucket") {
             self.make().await?;
@@ -129,7 +139,7 @@ impl Bucket {
         loop {
             let next = token.as_deref().map(|it| format!("continuation-token={}&", encoded(it)));
             let query = format!("{}list-type=2&prefix={}", next.unwrap_or_default(), encoded(prefix));
-            let ask = Ask { method: "GET", key: "", query, condition: None, body: &[] };
+            let ask = Ask { method: "GET", key: "", query, headers: Vec::new(), body: &[] };
             let answer = self.send(&ask).await?;
             match answer.status {
                 200 => {}
@@ -147,7 +157,7 @@ impl Bucket {
     }
 
     async fn make(&self) -> Result<()> {
-        let ask = Ask { method: "PUT", key: "", query: String::new(), condition: None, body: &[] };
+        let ask = Ask { method: "PUT", key: "", query: String::new(), headers: Vec::new(), body: &[] };
         let answer = self.send(&ask).await?;
         match answer.status {
             200 | 409 => Ok(()),
@@ -250,14 +260,18 @@ impl Bucket {
             .build()
             .map_err(|error| unsigned(&error))?
             .into();
-        let signable =
-            SignableRequest::new(ask.method, &uri, ask.condition.into_iter(), SignableBody::Bytes(ask.body));
+        let signable = SignableRequest::new(
+            ask.method,
+            &uri,
+            ask.headers.iter().copied(),
+            SignableBody::Bytes(ask.body),
+        );
         let signable = signable.map_err(|error| unsigned(&error))?;
         let (instructions, _) = sign(signable, &parameters).map_err(|error| unsigned(&error))?.into_parts();
         let mut request = HttpRequest::new(SdkBody::from(ask.body));
         request.set_method(ask.method).map_err(|error| unsigned(&error))?;
         request.set_uri(uri).map_err(|error| unsigned(&error))?;
-        for (name, value) in ask.condition.into_iter().chain(instructions.headers()) {
+        for (name, value) in ask.headers.iter().copied().chain(instructions.headers()) {
             let set = request.headers_mut().try_insert(name.to_owned(), value.to_owned());
             set.map_err(|error| unsigned(&error))?;
         }
@@ -315,6 +329,8 @@ fn elements<'a>(text: &'a str, name: &str) -> impl Iterator<Item = &'a str> + us
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cloud::ec2::moto::Moto;
+    use crate::cloud::{Endpoint, Settings};
 
     #[test]
     fn elements_are_found_in_their_order() {
@@ -322,5 +338,41 @@ mod tests {
         assert_eq!(elements(text, "Key").collect::<Vec<_>>(), ["a/default.json", "a/blue.json"]);
         assert_eq!(code(b"<Error><Code>NoSuchKey</Code></Error>"), Some("NoSuchKey"));
         assert_eq!(code(b""), None);
+    }
+
+    fn bucket(moto: &Moto, name: &str) -> Bucket {
+        let ec2 = Ec2::new(Endpoint::local(&moto.url), Settings::local(), CancellationToken::new());
+        ec2.bucket(name, name == "team", None)
+    }
+
+    /// Moto honours the conditions of a write as S3 does.
+    #[tokio::test]
+    async fn whoever_knows_an_older_version_is_refused() {
+        let moto = Moto::start();
+        let bucket = bucket(&moto, "team");
+        assert!(bucket.get("web/default.json").await.unwrap().is_none());
+        assert!(bucket.keys("web/").await.unwrap().is_empty());
+        let first = bucket.put("web/default.json", b"one", None).await.unwrap().unwrap();
+        assert_eq!(bucket.put("web/default.json", b"mine", None).await.unwrap(), None);
+        let second = bucket.put("web/default.json", b"two", Some(&first)).await.unwrap().unwrap();
+        assert_ne!(first, second);
+        assert_eq!(bucket.put("web/default.json", b"stale", Some(&first)).await.unwrap(), None);
+        assert_eq!(bucket.put("web/gone.json", b"x", Some(&first)).await.unwrap(), None);
+        let stored = bucket.get("web/default.json").await.unwrap().unwrap();
+        assert_eq!((stored.bytes.as_slice(), stored.tag), (b"two".as_slice(), second));
+        bucket.put("other/blue.json", b"x", None).await.unwrap().unwrap();
+        assert_eq!(bucket.keys("web/").await.unwrap(), ["web/default.json"]);
+    }
+
+    #[tokio::test]
+    async fn a_bucket_that_is_missing_or_does_not_answer_is_told_apart() {
+        let moto = Moto::start();
+        let error = bucket(&moto, "nobodys").put("default.json", b"x", None).await.unwrap_err();
+        assert_eq!((error.code(), error.is_retryable()), (Some("NoSuchBucket"), false));
+        assert_eq!(error.hint(), Some("make it: `aws s3 mb s3://nobodys`; or correct `state` in spot.toml"));
+        let bucket = bucket(&moto, "team");
+        drop(moto);
+        let error = bucket.get("default.json").await.err().unwrap();
+        assert!(error.is_retryable() && error.message().contains("does not answer"), "{error}");
     }
 }

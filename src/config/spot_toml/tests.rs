@@ -143,7 +143,7 @@ fn misplaced_and_foreign_keys_say_where_they_belong() {
     assert_eq!(
         problems("[cloud]\nx = 1\n[flete]\n"),
         [
-            "error 1: unknown key `cloud` in spot.toml | spot.toml has: state, project, fleet, network, aws, ssh, deploy, tags",
+            "error 1: unknown key `cloud` in spot.toml | spot.toml has: state, state_kms_key, project, fleet, network, aws, ssh, deploy, tags",
             "error 3: unknown key `flete` in spot.toml | did you mean `fleet`?"
         ]
     );

@@ -4,7 +4,7 @@ use crate::config::suggestion::nearest;
 
 /// The sections and their keys, to say where a misplaced key belongs. A test keeps it complete.
 pub(super) const SECTIONS: &[(&str, &[&str])] = &[
-    ("project", &["name", "deployment", "state"]),
+    ("project", &["name", "deployment", "state", "state_kms_key"]),
     (
         "fleet",
         &[

@@ -39,7 +39,11 @@ const KEPT: &[&str] = &[
     "content-language",
     "content-type",
     "expires",
+    ENCRYPTION,
+    "x-amz-server-side-encryption-aws-kms-key-id",
 ];
+/// How an object is encrypted; as S3 does it where nothing is said.
+const ENCRYPTION: &str = "x-amz-server-side-encryption";
 /// Names of a query that change nothing, or that their actions read.
 const QUIET: &[&str] = &["x-id", "list-type", "versionid"];
 
@@ -353,6 +357,7 @@ fn put(buckets: &Buckets, held: &mut Held, request: &Request, now: Moment) -> Ou
         let message = "Your metadata headers exceed the maximum allowed metadata size";
         return Err(Refusal::new(400, "MetadataTooLarge", message));
     }
+    headers.entry(ENCRYPTION.to_owned()).or_insert_with(|| "AES256".to_owned());
     headers.entry("content-type".to_owned()).or_insert_with(|| "binary/octet-stream".to_owned());
     let object = Object {
         key: request.key.clone(),
@@ -363,7 +368,9 @@ fn put(buckets: &Buckets, held: &mut Held, request: &Request, now: Moment) -> Ou
         checksum: payload.checksum,
     };
     let mut answer = empty(200).with("etag", object.etag.clone());
-    answer = answer.with("x-amz-server-side-encryption", "AES256");
+    for (name, value) in object.headers.iter().filter(|(name, _)| name.starts_with(ENCRYPTION)) {
+        answer = answer.with(name, value.clone());
+    }
     if let Some((name, value)) = &object.checksum {
         answer = answer.with(name, value.clone()).with("x-amz-checksum-type", "FULL_OBJECT");
     }
@@ -453,7 +460,6 @@ fn get(buckets: &Buckets, bucket: &Bucket, request: &Request) -> Outcome {
 fn describe(mut answer: Response, object: &Object) -> Response {
     answer = answer.with("etag", object.etag.clone()).with("accept-ranges", "bytes");
     answer = answer.with("last-modified", object.modified.http_date());
-    answer = answer.with("x-amz-server-side-encryption", "AES256");
     for (name, value) in object.headers.iter().filter(|(name, _)| *name != "content-type") {
         answer = answer.with(name, value.clone());
     }
