@@ -8,12 +8,10 @@ use std::time::Duration;
 use super::{Failure, Host};
 use crate::cloud::plan::{Mode, Observer};
 use crate::cloud::{Cloud, Endpoint, Keys, Names};
-use crate::config;
 use crate::control::Control;
 use crate::error::Error;
-use crate::native::{Context, Deployment, OnFailure, Place, Planning, sharing};
+use crate::native::{Context, Deployment, OnFailure, Place, Planning, Store};
 use crate::sandbox::Sandbox;
-use crate::state::Store;
 use crate::ui::{Silent, Ui};
 
 /// What a host works on and with; every part has a default.
@@ -183,17 +181,10 @@ impl HostBuilder {
     pub fn store(self) -> Result<Store, Failure> {
         let project = self.folder()?;
         let home = self.state.clone().unwrap_or_else(|| project.clone());
-        let config = self.config.as_deref();
-        let deployment = Deployment::choose(&project, config, &home, self.deployment.as_deref())?;
-        Ok(match config::shared_state(&project, config)? {
-            Some(shared) => {
-                let ui = self.ui.unwrap_or_else(|| Arc::new(Silent));
-                let writes = self.mode == Mode::Act;
-                let sharing = sharing(shared, deployment.name.as_deref(), &self.endpoint, writes, &ui);
-                Store::open_shared(&deployment.folder, sharing)
-            }
-            None => Store::open(&deployment.folder),
-        })
+        let deployment =
+            Deployment::choose(&project, self.config.as_deref(), &home, self.deployment.as_deref())?;
+        let ui = self.ui.unwrap_or_else(|| Arc::new(Silent));
+        Ok(deployment.store(&self.endpoint, self.mode == Mode::Act, &ui))
     }
 
     fn folder(&self) -> Result<PathBuf, Error> {
@@ -227,12 +218,11 @@ impl HostBuilder {
         let home = self.state.unwrap_or_else(|| project.clone());
         let deployment =
             Deployment::choose(&project, self.config.as_deref(), &home, self.deployment.as_deref())?;
-        let shared = config::shared_state(&project, self.config.as_deref())?;
         let (planning, state) = Planning::new(self.mode, self.observer, &deployment.folder)?;
         let place = Place {
             state,
             deployment: deployment.name,
-            shared,
+            shared: deployment.shared,
             planning: Arc::new(planning),
             project,
             config: self.config,

@@ -17,7 +17,7 @@ use super::past::Entry;
 use super::planning::Planning;
 use super::rollback::Made;
 use super::runtime::{self, Runtime};
-use super::shared_state::sharing;
+use super::shared_state;
 use crate::cloud::plan::read_only;
 use crate::cloud::{
     Answered, Cloud, Endpoint, ImageCache, IntentId, Listener, Settings as CloudSettings, ec2,
@@ -135,15 +135,9 @@ impl Context {
 
     pub fn new(place: Place, ui: Arc<dyn Ui>) -> Self {
         let cloud = Mutex::new(place.cloud.clone());
-        let store = match &place.shared {
-            Some(shared) => {
-                let writes = place.planning.mode() == crate::cloud::plan::Mode::Act;
-                let named = place.deployment.as_deref();
-                let sharing = sharing(shared.clone(), named, &place.endpoint, writes, &ui);
-                Store::open_shared(&place.state, sharing)
-            }
-            None => Store::open(&place.state),
-        };
+        let writes = place.planning.mode() == crate::cloud::plan::Mode::Act;
+        let (shared, named) = (place.shared.as_ref(), place.deployment.as_deref());
+        let store = shared_state::open(&place.state, shared, named, &place.endpoint, writes, &ui);
         Context(Arc::new(Inner {
             library: Library::new(&place.project, place.user.clone()),
             store,

@@ -1,16 +1,22 @@
 //! Which deployment of the project is worked on, and where its state is.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::config;
+use super::shared_state;
+use crate::cloud::Endpoint;
+use crate::config::{self, SharedState};
 use crate::error::Result;
 use crate::state::Store;
+use crate::ui::Ui;
 
 /// A deployment, and the folder of its state.
 pub(crate) struct Deployment {
     /// `None` is the default one.
     pub name: Option<String>,
     pub folder: PathBuf,
+    /// Where a team shares it; `None` if it is in the folder alone.
+    pub shared: Option<SharedState>,
 }
 
 impl Deployment {
@@ -18,7 +24,7 @@ impl Deployment {
     /// of the default one.
     ///
     /// # Errors
-    /// An impossible name; a configuration that does not tell.
+    /// An impossible name; a configuration that does not tell, also where the state is shared.
     pub fn choose(
         project: &Path,
         config: Option<&Path>,
@@ -27,6 +33,13 @@ impl Deployment {
     ) -> Result<Deployment> {
         let name = config::deployment(project, config, asked)?;
         let folder = Store::folder(home, name.as_deref());
-        Ok(Deployment { name, folder })
+        let shared = config::shared_state(project, config)?;
+        Ok(Deployment { name, folder, shared })
+    }
+
+    /// Its state; `writes` says whether anything may be written to what is shared. Nothing is connected
+    /// and nothing is read yet.
+    pub fn store(&self, endpoint: &Endpoint, writes: bool, ui: &Arc<dyn Ui>) -> Store {
+        shared_state::open(&self.folder, self.shared.as_ref(), self.name.as_deref(), endpoint, writes, ui)
     }
 }

@@ -48,10 +48,11 @@ pub use on_failure::OnFailure;
 pub(crate) use planning::Planning;
 pub(crate) use recipe::error_of;
 pub(crate) use rollback::{Remains, RolledBack, roll_back};
-pub(crate) use shared_state::sharing;
 pub(crate) use shell::open as open_shell;
 pub(crate) use thrown::to_json;
 pub(crate) use unknown::watch as watch_unknowns;
+
+pub(crate) use crate::state::Store;
 
 /// Names and modules of all namespaces, in the order of the reference.
 pub(crate) fn namespaces() -> Vec<(&'static str, Shared<Module>)> {

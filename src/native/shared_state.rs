@@ -1,6 +1,7 @@
 //! The bucket in which a team shares its state, as the state wants it: synchronous.
 
 use std::future::Future;
+use std::path::Path;
 use std::sync::mpsc::{Sender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,11 +11,26 @@ use tokio_util::sync::CancellationToken;
 use crate::cloud::{Endpoint, Settings, ec2};
 use crate::config::SharedState;
 use crate::error::{Error, Result};
-use crate::state::{Objects, Sharing, Version};
+use crate::state::{Objects, Sharing, Store, Version};
 use crate::ui::{Event, Level, Ui};
 
-/// The sharing that the configuration asks for; `writes` says whether anything may be written.
-pub(crate) fn sharing(
+/// The state in a folder, shared if the configuration says so; `writes` says whether anything may be
+/// written to what is shared.
+pub(super) fn open(
+    folder: &Path,
+    shared: Option<&SharedState>,
+    deployment: Option<&str>,
+    endpoint: &Endpoint,
+    writes: bool,
+    ui: &Arc<dyn Ui>,
+) -> Store {
+    match shared {
+        Some(place) => Store::open_shared(folder, sharing(place.clone(), deployment, endpoint, writes, ui)),
+        None => Store::open(folder),
+    }
+}
+
+fn sharing(
     place: SharedState,
     deployment: Option<&str>,
     endpoint: &Endpoint,
