@@ -201,6 +201,66 @@ fn offered(spot: &Spot, line: &[&str]) -> String {
 }
 
 #[test]
+fn manual_pages_are_those_of_the_help() {
+    let spot = Spot::new();
+    let page = spot.run(&["man"]).expect(0).stdout;
+    for part in [".TH spot 1", "SPOT_PROJECT", "\\-\\-dry\\-run", "list\\-recipes"] {
+        assert!(page.contains(part), "`{part}` is missing in\n{page}");
+    }
+    let finished = spot.run(&["man", "pages"]).expect(0);
+    assert_eq!(finished.stdout, "");
+    assert!(spot.read("pages/spot.1").contains(".TH spot 1"));
+    assert!(spot.read("pages/spot-man.1").contains("man \\-l"), "{}", spot.read("pages/spot-man.1"));
+    assert!(spot.read("pages/spot-state-show.1").contains(".TH spot-state-show 1"));
+    spot.write("file", "");
+    let refused = spot.run(&["man", "file"]).expect(2);
+    assert!(refused.stderr.contains("file"), "{}", refused.all());
+}
+
+#[test]
+fn what_json_prints_fits_the_schema() {
+    let schema = std::fs::read_to_string(
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/events.schema.json"),
+    )
+    .unwrap();
+    let schema = jsonschema::validator_for(&serde_json::from_str(&schema).unwrap()).unwrap();
+    let spot = Spot::new();
+    spot.write("recipes/said.rhai", "ui::progress(\"x\", [1, 2], |x| x);\nui::live(0.1, || [#{ a: 1 }]);");
+    let runs: [&[&str]; 6] = [
+        &["--json", "-vv", "create", "--count", "1"],
+        &["--json", "prices", "--chart", "24"],
+        &["--json", "--dry-run", "said"],
+        &["--json", "eval", "fail(\"no\", #{ hint: \"yes\" })"],
+        &["--json", "--dry-run", "destroy"],
+        &["--json", "destroy", "--yes"],
+    ];
+    let mut kinds = std::collections::BTreeSet::new();
+    for run in runs {
+        for line in spot.sandbox(run).stdout.lines() {
+            let object: serde_json::Value = serde_json::from_str(line).unwrap();
+            if let Err(error) = schema.validate(&object) {
+                panic!("{run:?}: {error}\n{object:#}");
+            }
+            kinds.insert(object["event"].as_str().unwrap().to_owned());
+        }
+    }
+    for kind in [
+        "account",
+        "call",
+        "chart",
+        "error",
+        "host",
+        "planned_call",
+        "progress",
+        "table",
+        "view",
+        "view_ended",
+    ] {
+        assert!(kinds.contains(kind), "no `{kind}` among {kinds:?}");
+    }
+}
+
+#[test]
 fn a_shell_completes_recipes_their_flags_and_instances() {
     let spot = Spot::new();
     for (shell, part) in [("bash", "complete -o nospace"), ("zsh", "compdef"), ("fish", "complete ")] {

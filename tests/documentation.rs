@@ -128,6 +128,7 @@ fn links_in_the_documents_lead_somewhere() {
         "docs/ssh.md",
         "docs/sandbox.md",
         "docs/state.md",
+        "docs/terminal.md",
     ] {
         let path = root().join(file);
         let text = std::fs::read_to_string(&path).unwrap();

@@ -24,10 +24,12 @@ mod plan;
 mod recipes;
 mod repl;
 mod sandbox;
+mod screen;
 mod scripts;
 mod shared_state;
 mod ssh;
 mod state;
+mod terminal;
 mod watch;
 
 #[test]

@@ -394,6 +394,14 @@ fn prices_compares_and_recommends() {
         serde_json::from_str::<serde_json::Value>(line).unwrap();
     }
     assert!(json.stdout.contains("us-west-2"), "{}", json.all());
+    let drawn = spot
+        .sandbox(&["prices", "--types", "t3.micro", "--regions", "us-west-2,eu-west-1", "--chart", "48"])
+        .expect(0);
+    let (bars, courses) = drawn.stdout.split_once("Their course in the last 48 hours").unwrap();
+    assert!(bars.contains("Spot prices") && bars.contains("██"), "{}", drawn.all());
+    assert!(courses.contains("t3.micro us-west-2a") && courses.contains(", last 0."), "{}", drawn.all());
+    let long = spot.sandbox(&["prices", "--types", "t3.micro", "--chart", "2161"]).expect(1);
+    assert!(long.stderr.contains("--chart is from 1 to 2160 hours"), "{}", long.all());
     let refused = spot.sandbox(&["prices", "--types", "t3.micro", "--vcpu", "2"]).expect(1);
     assert!(refused.stderr.contains("exclude each other"), "{}", refused.all());
     let unknown = spot.sandbox(&["prices", "--types", "t3.mediun", "--regions", "us-west-2"]).expect(1);

@@ -1,9 +1,10 @@
-//! Ctrl-C, SIGTERM and SIGHUP.
+//! Ctrl-C, Ctrl-Z, SIGTERM and SIGHUP.
 
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use nix::sys::signal::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::error::{Error, Result};
@@ -40,6 +41,7 @@ pub(super) fn watch(host: &Host, ui: &Arc<dyn Ui>, activity: &Arc<Activity>) -> 
     let mut interrupt = signal(SignalKind::interrupt()).map_err(fail)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(fail)?;
     let mut hangup = signal(SignalKind::hangup()).map_err(fail)?;
+    let mut stop = signal(SignalKind::from_raw(Signal::SIGTSTP as i32)).map_err(fail)?;
     drop(guard);
     let watch = move || {
         runtime.block_on(async move {
@@ -48,6 +50,10 @@ pub(super) fn watch(host: &Host, ui: &Arc<dyn Ui>, activity: &Arc<Activity>) -> 
                     _ = interrupt.recv() => false,
                     _ = terminate.recv() => true,
                     _ = hangup.recv() => true,
+                    _ = stop.recv() => {
+                        watcher.stop();
+                        continue;
+                    }
                 };
                 watcher.handle(ends);
             }
@@ -91,8 +97,23 @@ impl Watcher {
         }
         if ends {
             // Its own process can always be signalled.
-            let _ = nix::sys::signal::kill(nix::unistd::Pid::this(), nix::sys::signal::Signal::SIGINT);
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::this(), Signal::SIGINT);
         }
+    }
+
+    /// Ctrl-Z: the shell gets the terminal as it was, and the live view comes back with `fg`.
+    ///
+    /// Without a shell of the same session nobody could continue a stopped process: it goes on, as the
+    /// kernel would have it for one that does not handle the signal (POSIX: orphaned process groups).
+    fn stop(&self) {
+        use nix::unistd::{getppid, getsid};
+        if getsid(Some(getppid())).ok() != getsid(None).ok() {
+            return;
+        }
+        self.ui.suspend();
+        // Its own process can always be signalled. This goes on when the process does.
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::this(), Signal::SIGSTOP);
+        self.ui.resume();
     }
 
     fn exit(&self) -> ! {

@@ -8,6 +8,7 @@ mod history;
 mod init;
 mod interrupt;
 mod list_recipes;
+mod man;
 mod options;
 mod recipe;
 mod rehearsal;
@@ -119,6 +120,12 @@ enum Command {
         #[arg(value_enum)]
         shell: completions::Shell,
     },
+    /// Print the manual page, or write one for each command into a folder
+    #[command(after_help = man::EXAMPLES)]
+    Man {
+        /// The folder, such as `~/.local/share/man/man1`; without one the page goes to standard output
+        folder: Option<std::path::PathBuf>,
+    },
     /// Show all recipes and where each comes from
     ListRecipes,
     /// Show the runs that changed something: who, what, how it ended
@@ -194,6 +201,7 @@ fn run(cli: &Cli, words: &[String], ui: &Arc<dyn Ui>) -> Result<u8, Failure> {
         Command::Init { folder } => init::run(&cli.options, ui, folder),
         Command::Eject { name, module, force } => eject::run(&cli.options, ui, name, *module, *force),
         Command::Completions { shell } => Ok(completions::run(*shell)?),
+        Command::Man { folder } => Ok(man::run(folder.as_deref())?),
         Command::ListRecipes => list_recipes::run(&cli.options, ui),
         Command::History(history) => history.run(&cli.options, ui),
         Command::Runs(runs) => runs.run(&cli.options, ui),

@@ -100,9 +100,22 @@ pub(super) struct Options {
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     pub verbose: u8,
 
+    /// How much of a terminal the live view takes
+    #[arg(long, value_name = "LAYOUT", value_enum, default_value_t = Screen::Inline, env = "SPOT_SCREEN", global = true)]
+    pub screen: Screen,
+
     /// When to use colour
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::Auto, global = true)]
     pub color: When,
+}
+
+/// How much of a terminal the live view takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Screen {
+    /// The lines at the bottom
+    Inline,
+    /// All of it while something goes on: hosts and log in panels that scroll
+    Full,
 }
 
 /// When to use colour.
@@ -160,6 +173,10 @@ impl Options {
             },
             quiet: self.quiet,
             verbose: self.verbose,
+            screen: match self.screen {
+                Screen::Inline => ui::Screen::Inline,
+                Screen::Full => ui::Screen::Full,
+            },
             yes: self.yes,
             typed: self.answer.clone(),
             ..ui::Options::default()

@@ -16,6 +16,7 @@
 //! | `cache_file.rs` `image_cache.rs` | files that spare the next run a look |
 //! | `place.rs` `image.rs` `network.rs` `cidr.rs` `launch.rs` `instance.rs` | requests and answers |
 //! | `market.rs` `quota.rs` `refusals.rs` | what the market and the account have, and who refused lately |
+//! | [`price_history`] | what a spot price was over some hours |
 //! | [`survey`] | all that is read before a decision, at once |
 //! | [`allocation`] | where to launch: a decision over prices, scores, quotas and refusals |
 //! | [`ec2`] | Amazon EC2; the only folder that names the AWS SDK |
@@ -38,6 +39,7 @@ pub mod metadata;
 mod network;
 mod place;
 pub mod plan;
+pub mod price_history;
 mod quota;
 mod record;
 mod refusals;
@@ -47,7 +49,7 @@ pub mod survey;
 pub mod tags;
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
@@ -177,6 +179,10 @@ pub trait Cloud: Send + Sync {
 
     /// The newest spot price of each type in each zone, cheapest first.
     async fn prices(&self, region: &str, types: &[String]) -> Result<Vec<Price>>;
+
+    /// Every change of the spot prices of some types since a moment (EC2 keeps 90 days), in no order, and
+    /// for each pool the price that held then.
+    async fn price_changes(&self, region: &str, types: &[String], since: SystemTime) -> Result<Vec<Price>>;
 
     /// How likely regions or zones are to have what is wanted, the likeliest first. Zones are named when
     /// the query names their regions.

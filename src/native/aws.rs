@@ -14,7 +14,7 @@ use crate::native::options::Options;
 use crate::native::record::{Journal, Prices};
 use crate::native::target::row;
 use crate::native::thrown::{Answer, answer, error_value, to_value};
-use crate::ui::Level;
+use crate::ui::{Event, Level};
 use futures::future::{join_all, try_join_all};
 use rhai::plugin::*;
 use rhai::{Array, Map};
@@ -41,7 +41,9 @@ pub mod aws {
     pub fn identity(call: NativeCallContext) -> Answer {
         answer(&call, |spot| {
             let cloud = spot.cloud()?;
-            spot.runtime().wait(async move { cloud.identity().await })
+            let identity = spot.runtime().wait(async move { cloud.identity().await })?;
+            spot.emit(Event::Account { account: identity.account.clone() });
+            Ok(identity)
         })
     }
 

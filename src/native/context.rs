@@ -28,7 +28,7 @@ use crate::error::{Error, Result, nearest};
 use crate::script::{Argument, Check, Given, Library, Script};
 use crate::ssh::{ConfigFiles, Passphrases, Settings as SshSettings, Ssh, keys};
 use crate::state::{Document, Holder, Store, Writer};
-use crate::ui::{Answer, Event, Level, Question, Ui};
+use crate::ui::{Answer, Event, Level, Question, Ui, Unit};
 
 /// How long a second writer waits for the first before it gives up with exit code 4.
 const LOCK_WAIT: Duration = Duration::from_secs(30);
@@ -103,6 +103,8 @@ struct Inner {
     ssh: Mutex<Option<Ssh>>,
     run: Mutex<Run>,
     steps: AtomicU64,
+    /// The bars of recipes: title, done, total.
+    bars: Mutex<HashMap<u64, (String, u64, u64)>>,
     /// Whether the process is to end: nobody is asked anything that can be left as it is.
     leaving: AtomicBool,
     /// Text of every script that was compiled, by origin: errors show the line they are about.
@@ -152,6 +154,7 @@ impl Context {
             ssh: Mutex::default(),
             run: Mutex::default(),
             steps: AtomicU64::new(1),
+            bars: Mutex::default(),
             leaving: AtomicBool::new(false),
             sources: Mutex::default(),
         }))
@@ -663,6 +666,39 @@ impl Context {
     /// Whether the thread that asks is a worker of `parallel`.
     pub fn is_worker(&self) -> bool {
         lock(&self.0.run).workers.contains_key(&std::thread::current().id())
+    }
+
+    /// A bar for so many things, until [`end_bar`](Self::end_bar).
+    pub fn begin_bar(&self, title: &str, total: u64) -> u64 {
+        let id = self.next_id();
+        lock(&self.0.bars).insert(id, (title.to_owned(), 0, total));
+        self.emit(Event::Progress {
+            id,
+            title: title.to_owned(),
+            done: 0,
+            total: Some(total),
+            unit: Unit::Items,
+        });
+        id
+    }
+
+    /// So many more things of a bar are done; never more than it is for.
+    pub fn advance_bar(&self, id: u64, count: u64) -> Result<()> {
+        let mut bars = lock(&self.0.bars);
+        let Some((title, done, total)) = bars.get_mut(&id) else {
+            return Err(Error::script("ui::advance: this bar has ended, or never was one")
+                .with_hint("the function that `ui::progress` calls gets the bar"));
+        };
+        *done = done.saturating_add(count).min(*total);
+        let (title, done, total) = (title.clone(), *done, Some(*total));
+        // Under the lock, so that no later number is overtaken by an earlier one.
+        self.emit(Event::Progress { id, title, done, total, unit: Unit::Items });
+        Ok(())
+    }
+
+    pub fn end_bar(&self, id: u64, ok: bool) {
+        lock(&self.0.bars).remove(&id);
+        self.emit(Event::ProgressEnded { id, ok });
     }
 
     /// A number for a progress bar.

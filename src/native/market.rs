@@ -3,6 +3,7 @@
 use crate::cloud::allocation::{
     Allocation, Basis, Choice, Placed, Reason, Refused, RegionMarket, Share, Spread, Wanted,
 };
+use crate::cloud::price_history::histories;
 use crate::cloud::survey::{Area, FoundType, Survey, cheapest_types, survey};
 use crate::cloud::{
     Architecture, Bounds, Cloud, Family, Image, ListPrice, Market, Price, Quota, Refusals, Remembered,
@@ -19,9 +20,11 @@ use futures::future::join_all;
 use rhai::plugin::*;
 use rhai::{Array, Map};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, SystemTime};
 
+/// EC2 keeps spot prices for 90 days.
+const PRICES_KEPT_HOURS: f64 = 90.0 * 24.0;
 /// Types that a search without a limit finds.
 const FOUND: usize = 20;
 /// Types per region that an allocation by requirements looks at: enough to be likely, few enough to
@@ -55,6 +58,45 @@ pub mod market {
                     Compared { price, on_demand, saving }
                 };
                 Ok(prices?.into_iter().map(price).collect::<Vec<_>>())
+            })
+        })
+    }
+
+    /// What the spot prices of instance types in a region were over the last hours, by type and zone:
+    /// `type`, `zone`, `region`, `values` (US dollars an hour at evenly spaced moments, oldest first),
+    /// `lowest`, `highest`, `last`, `changes` (how often the price changed).
+    ///
+    /// Options: `hours` (24; up to 2160, the 90 days that EC2 keeps), `points` (48; how many values, from 1
+    /// to 1000).
+    ///
+    /// ```rhai
+    /// let courses = aws::price_history("us-west-2", ["t3.medium"], #{ hours: 48 });
+    /// ui::chart(courses.map(|course| #{ label: course.zone, values: course.values }), #{ unit: "$/h" });
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn price_history(call: NativeCallContext, region: &str, types: Array, options: Map) -> Answer {
+        answer(&call, |spot| {
+            let mut options = Options::new("aws::price_history", options);
+            let hours = options.or("hours", 24.0_f64)?;
+            let points = options.or("points", 48_usize)?;
+            options.finish()?;
+            if !(hours > 0.0 && hours <= PRICES_KEPT_HOURS) {
+                return Err(Error::script(format!(
+                    "aws::price_history: expected `hours` above 0 and up to 2160 (90 days), found {hours}"
+                )));
+            }
+            if !(1..=1000).contains(&points) {
+                return Err(Error::script(format!(
+                    "aws::price_history: expected `points` from 1 to 1000, found {points}"
+                )));
+            }
+            let since = SystemTime::now() - Duration::from_secs_f64(hours * 3600.0);
+            let from = jiff::Timestamp::try_from(since)
+                .map_err(|error| Error::script(format!("aws::price_history: {error}")))?;
+            let (cloud, region, types) = (spot.cloud()?, region.to_owned(), texts(&types));
+            spot.runtime().wait(async move {
+                let changes = cloud.price_changes(&region, &types, since).await?;
+                Ok(histories(changes, from, jiff::Timestamp::now(), points))
             })
         })
     }

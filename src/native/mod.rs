@@ -14,6 +14,7 @@ mod expiry;
 mod fs;
 mod hosts;
 mod interruption;
+mod live;
 mod market;
 mod network;
 mod on_failure;
@@ -60,7 +61,7 @@ pub(crate) fn namespaces() -> Vec<(&'static str, Shared<Module>)> {
         ("aws", aws_namespace().into()),
         ("ssh", exported_module!(ssh::ssh).into()),
         ("state", state_namespace().into()),
-        ("ui", exported_module!(ui::ui).into()),
+        ("ui", ui_namespace().into()),
         ("config", exported_module!(config::config).into()),
         ("fs", exported_module!(fs::fs).into()),
         ("sys", exported_module!(sys::sys).into()),
@@ -76,6 +77,13 @@ fn aws_namespace() -> Module {
     namespace.combine(exported_module!(removal::removal));
     namespace.combine(exported_module!(expiry::expiry));
     namespace.combine(exported_module!(interruption::interruption));
+    namespace
+}
+
+/// `ui::` likewise.
+fn ui_namespace() -> Module {
+    let mut namespace = exported_module!(ui::ui);
+    namespace.combine(exported_module!(live::live));
     namespace
 }
 

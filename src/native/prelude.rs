@@ -383,7 +383,7 @@ fn collect(call: &NativeCallContext, results: Vec<Mutex<Option<Answer>>>) -> Ans
     Err(Box::new(EvalAltResult::ErrorRuntime(value.into(), call.call_position())))
 }
 
-fn pause(spot: &crate::native::Context, delay: Duration) -> Result<()> {
+pub(crate) fn pause(spot: &crate::native::Context, delay: Duration) -> Result<()> {
     if spot.is_plan() {
         return spot.planning().pause();
     }

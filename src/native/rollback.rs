@@ -261,6 +261,7 @@ impl Site {
                     phase: "terminated".to_owned(),
                     detail: None,
                     failed: false,
+                    hourly: None,
                 });
             }
             if let Some(hosts) = &self.hosts

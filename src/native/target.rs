@@ -110,6 +110,7 @@ pub(crate) fn row(map: &Map, phase: &str, detail: Option<String>, failed: bool) 
         phase: phase.to_owned(),
         detail,
         failed,
+        hourly: map.get("price").and_then(|price| price.as_float().ok()),
     }
 }
 

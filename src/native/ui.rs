@@ -5,7 +5,7 @@ use crate::native::options::Options;
 use crate::native::thrown::{Answer, answer, answer_raw};
 use crate::native::unknown::ASSUMED;
 use crate::native::{Context, table, target};
-use crate::ui::{Answer as Reply, Event, Level, Question};
+use crate::ui::{Answer as Reply, Chart, Event, Level, Question, Series};
 use rhai::plugin::*;
 use rhai::{Array, FnPtr, Map};
 
@@ -104,6 +104,38 @@ pub mod ui {
             let footer = options.optional::<String>("footer")?;
             options.finish()?;
             spot.emit(Event::Table(table::of_maps(&rows, columns, title, footer)?));
+            Ok(())
+        })
+    }
+
+    /// Prints a chart: a bar for each `value`, or a line for each list of `values`.
+    ///
+    /// Each row is a map with a `label` and a `value` (a number), or `values` (numbers, `()` for a gap).
+    /// Lines share one scale and end with their lowest, highest and last number.
+    ///
+    /// ```rhai
+    /// ui::chart([#{ label: "us-west-2", value: 3 }, #{ label: "eu-west-1", value: 1.5 }]);
+    /// ```
+    #[rhai_fn(name = "chart", return_raw)]
+    pub fn chart_of(call: NativeCallContext, rows: Array) -> Answer {
+        chart_with_options(call, rows, Map::new())
+    }
+
+    /// Prints a chart. Options: `title`, `unit` (such as "$/h"), `footer`.
+    ///
+    /// ```rhai
+    /// ui::chart([#{ label: "us-west-2a", values: [0.031, 0.034, (), 0.029] }], #{ unit: "$/h" });
+    /// ```
+    #[rhai_fn(name = "chart", return_raw)]
+    pub fn chart_with_options(call: NativeCallContext, rows: Array, options: Map) -> Answer {
+        answer(&call, |spot| {
+            let mut options = Options::new("ui::chart", options);
+            let title = options.optional::<String>("title")?;
+            let unit = options.optional::<String>("unit")?;
+            let footer = options.optional::<String>("footer")?;
+            options.finish()?;
+            let series = rows.into_iter().map(series).collect::<Result<_>>()?;
+            spot.emit(Event::Chart(Chart { title, unit, series, footer }));
             Ok(())
         })
     }
@@ -212,6 +244,36 @@ pub mod ui {
             Reply::Secret(text) => Ok(text),
             _ => Err(unexpected()),
         })
+    }
+}
+
+/// A row of a chart: `label` with `value` or `values`.
+fn series(mut row: Dynamic) -> Result<Series> {
+    if let Some(mut row) = row.write_lock::<Map>()
+        && let Some(mut values) = row.get_mut("values").and_then(|values| values.write_lock::<Array>())
+    {
+        // Whole numbers will do where any are wanted.
+        for value in values.iter_mut() {
+            if let Ok(whole) = value.as_int() {
+                *value = (whole as f64).into();
+            }
+        }
+    }
+    let mut row = Options::of("ui::chart", row)?;
+    let label = row.required::<String>("label")?;
+    let value = row.optional::<f64>("value")?;
+    let values = row.optional::<Vec<Option<f64>>>("values")?;
+    row.finish()?;
+    let finite = |value: f64| Some(value).filter(|value| value.is_finite());
+    match (value, values) {
+        (Some(value), None) => Ok(Series { label, values: vec![finite(value)] }),
+        (None, Some(values)) => {
+            Ok(Series { label, values: values.into_iter().map(|value| value.and_then(finite)).collect() })
+        }
+        (None, None) => Ok(Series { label, values: vec![None] }),
+        (Some(_), Some(_)) => {
+            Err(Error::script(format!("ui::chart: {label}: `value` and `values` exclude each other")))
+        }
     }
 }
 

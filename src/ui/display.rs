@@ -5,8 +5,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::environment::Options;
+use super::environment::{Options, Screen};
 use super::event::{Event, Level};
+use super::full::{Full, Key};
 use super::live::{Live, Room};
 use super::measure::width;
 use super::output::Outputs;
@@ -36,6 +37,11 @@ const ERASE_ABOVE: &str = "\x1b[1A\x1b[2K";
 /// The columns and lines of the terminal, if it tells.
 pub(super) type Size = Box<dyn Fn() -> Option<(usize, usize)> + Send>;
 
+/// A screen of its own, as the full layout has it, and back.
+const ENTER_SCREEN: &str = "\x1b[?1049h\x1b[2J";
+pub(super) const LEAVE_SCREEN: &str = "\x1b[?1049l";
+const ERASE_SCREEN: &str = "\x1b[2J";
+
 /// What is on the screen, what waits to get there, and what it is drawn from.
 pub(super) struct Display {
     pub(super) live: Live,
@@ -51,6 +57,17 @@ pub(super) struct Display {
     painted_at: Option<Instant>,
     /// Whether something worth a summary happened in this run.
     eventful: bool,
+    /// The full layout, if it was asked for and not left.
+    full: Option<Full>,
+    /// Whether the full layout has the screen.
+    pub(super) entered: bool,
+    /// The size for which the full layout is on the screen.
+    entered_for: Room,
+    /// What goes to the ordinary screen when the full layout leaves.
+    kept: Vec<(Target, String)>,
+    kept_bytes: usize,
+    /// Lines that were too many to be kept.
+    lost: usize,
     /// How many suspensions are in force.
     suspended: usize,
     /// Whether the region is gone for good.
@@ -64,7 +81,7 @@ enum Target {
 }
 
 impl Display {
-    pub(super) fn new(outputs: Outputs, fixed_width: bool, size: Size) -> Self {
+    pub(super) fn new(outputs: Outputs, fixed_width: bool, screen: Screen, size: Size) -> Self {
         Display {
             live: Live::default(),
             outputs,
@@ -76,6 +93,12 @@ impl Display {
             painted: Vec::new(),
             painted_at: None,
             eventful: false,
+            full: (screen == Screen::Full).then(Full::default),
+            entered: false,
+            entered_for: Room { columns: 0, lines: 0 },
+            kept: Vec::new(),
+            kept_bytes: 0,
+            lost: 0,
             suspended: 0,
             finished: false,
         }
@@ -86,6 +109,8 @@ impl Display {
         if let Some(text) = self.lasting(event, options, now) {
             let target = match event {
                 Event::Table(_)
+                | Event::Chart(_)
+                | Event::ViewEnded { .. }
                 | Event::Data(_)
                 | Event::PlannedCall { .. }
                 | Event::PlannedStep { .. }
@@ -161,6 +186,22 @@ impl Display {
                 let columns = if sink.tty { self.room().columns } else { sink.columns };
                 Some(lines::table(table, columns, &sink))
             }
+            Event::Chart(chart) => {
+                let sink = self.outputs.stdout.sink;
+                let columns = if sink.tty { self.room().columns } else { sink.columns };
+                Some(lines::chart(chart, columns, &sink))
+            }
+            Event::View { table, .. } => {
+                // Who reads a pipe gets each version, as without a terminal.
+                let sink = self.outputs.stdout.sink;
+                (!sink.tty || self.finished).then(|| lines::table(table, sink.columns, &sink))
+            }
+            Event::ViewEnded { id } => {
+                let sink = self.outputs.stdout.sink;
+                let table = self.live.view(*id).filter(|_| sink.tty)?;
+                Some(lines::table(table, self.room().columns, &sink))
+            }
+            Event::Account { .. } => None,
             Event::Data(value) => Some(lines::data(value, &self.outputs.stdout.sink)),
             Event::PlannedCall { .. } | Event::PlannedStep { .. } | Event::PlanEnded { .. } => {
                 planned::text(event, options, &self.outputs.stdout.sink.style)
@@ -187,8 +228,28 @@ impl Display {
             self.outputs.data(&text);
             return;
         }
+        if let Some(full) = &mut self.full {
+            full.note(&text);
+        }
+        if self.entered {
+            return self.keep(target, text);
+        }
         self.waiting_bytes += text.len();
         self.waiting.push((target, text));
+    }
+
+    /// Keeps text for the ordinary screen; of more than that remembers, the first goes.
+    fn keep(&mut self, target: Target, text: String) {
+        self.kept_bytes += text.len();
+        self.kept.push((target, text));
+        if self.kept_bytes <= WAITING_SUSPENDED {
+            return;
+        }
+        let surplus = self.kept.len() / 4;
+        for (_, text) in self.kept.drain(..surplus) {
+            self.kept_bytes -= text.len();
+            self.lost += text.lines().count();
+        }
     }
 
     /// Brings the screen up to date as far as that must not wait for the next frame.
@@ -226,20 +287,28 @@ impl Display {
 
     /// The room for the live region: at least a third of the screen stays to the scrollback.
     fn room(&self) -> Room {
+        let whole = self.whole_room();
+        Room { lines: (whole.lines * 2 / 3).max(1), ..whole }
+    }
+
+    /// The whole screen.
+    fn whole_room(&self) -> Room {
         let asked = self.outputs.stderr.sink.columns;
         match (self.size)().filter(|(columns, lines)| *columns > 0 && *lines > 0) {
             Some((columns, lines)) => {
-                let columns = if self.fixed_width { columns.min(asked) } else { columns };
-                Room { columns, lines: (lines * 2 / 3).max(1) }
+                Room { columns: if self.fixed_width { columns.min(asked) } else { columns }, lines }
             }
-            None => Room { columns: asked.min(1000), lines: USUAL_LINES * 2 / 3 },
+            None => Room { columns: asked.min(1000), lines: USUAL_LINES },
         }
     }
 
     /// Replaces the live region by what there is to show now, above it the lines that waited.
     pub(super) fn draw(&mut self, now: Instant) {
+        if self.draw_full(now) {
+            return;
+        }
         let room = self.room();
-        let tick = (now.saturating_duration_since(self.opened).as_millis() / FRAME.as_millis()) as usize;
+        let tick = self.tick(now);
         let style = self.outputs.stderr.sink.style;
         let frame = match self.suspended > 0 || self.finished {
             true => Vec::new(),
@@ -289,6 +358,86 @@ impl Display {
         }
         self.painted = frame;
         self.painted_at = Some(now);
+    }
+
+    fn tick(&self, now: Instant) -> usize {
+        (now.saturating_duration_since(self.opened).as_millis() / FRAME.as_millis()) as usize
+    }
+
+    /// Draws the full layout, if it is to be on the screen; takes it away, if it is there and is not.
+    fn draw_full(&mut self, now: Instant) -> bool {
+        let tick = self.tick(now);
+        let style = self.outputs.stderr.sink.style;
+        let room = self.whole_room();
+        let inline = Room { columns: room.columns.saturating_sub(1), ..room };
+        let wanted = self.suspended == 0
+            && !self.finished
+            && !self.live.is_empty()
+            && (self.entered || !self.live.frame(inline, &style, tick, now).is_empty());
+        let Some(full) = self.full.as_mut().filter(|_| wanted) else {
+            self.leave();
+            return false;
+        };
+        let frame = full.frame(&self.live, room, &style, tick, now);
+        let mut text = String::from(BEGIN_FRAME);
+        if !self.entered {
+            self.write_waiting();
+            self.entered = true;
+            self.painted.clear();
+            text.push_str(ENTER_SCREEN);
+            text.push_str(HIDE_CURSOR);
+        } else if self.entered_for != room {
+            self.painted.clear();
+            text.push_str(ERASE_SCREEN);
+        }
+        self.entered_for = room;
+        let before = text.len();
+        for (row, line) in frame.iter().enumerate() {
+            if self.painted.get(row) != Some(line) {
+                text.push_str(&format!("\x1b[{};1H{line}{ERASE_RIGHT}", row + 1));
+            }
+        }
+        if text.len() > before {
+            text.push_str(END_FRAME);
+            self.outputs.stderr.write(&text);
+        }
+        self.painted = frame;
+        self.painted_at = Some(now);
+        true
+    }
+
+    /// Gives the ordinary screen back, with all that was said meanwhile.
+    fn leave(&mut self) {
+        if !self.entered {
+            return;
+        }
+        self.entered = false;
+        self.painted.clear();
+        self.outputs.stderr.write(&format!("{LEAVE_SCREEN}{SHOW_CURSOR}"));
+        let lost = std::mem::take(&mut self.lost);
+        if lost > 0 {
+            let style = self.outputs.stderr.sink.style;
+            let text = format!("{lost} lines before this one are in the record of the run: spot runs");
+            self.waiting.push((Target::Stderr, lines::message(Level::Warning, &text, None, &style)));
+        }
+        self.kept_bytes = 0;
+        self.waiting.append(&mut self.kept);
+        self.write_waiting();
+    }
+
+    /// Does what keys ask for.
+    pub(super) fn press(&mut self, keys: &[Key], now: Instant) {
+        for key in keys {
+            let Some(full) = &mut self.full else { return };
+            full.press(*key);
+            if *key == Key::Inline {
+                self.leave();
+                self.full = None;
+            }
+        }
+        if !keys.is_empty() {
+            self.draw(now);
+        }
     }
 
     /// Takes the region from the screen for good.

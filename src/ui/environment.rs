@@ -22,6 +22,17 @@ pub enum Format {
     Json,
 }
 
+/// How much of a terminal the live view takes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Screen {
+    /// The lines at the bottom; what is over scrolls by above them.
+    #[default]
+    Inline,
+    /// All of it while something goes on, with panels that scroll; afterwards it is as it was, and
+    /// what was said is on it.
+    Full,
+}
+
 /// When colours are written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Color {
@@ -39,6 +50,8 @@ pub enum Color {
 pub struct Options {
     /// How events are shown.
     pub format: Format,
+    /// How much of a terminal the live view takes.
+    pub screen: Screen,
     /// When colours are written.
     pub color: Color,
     /// Show nothing but errors, warnings, tables and data.

@@ -11,6 +11,7 @@ use super::failure::Failure;
 /// Something worth showing. In JSON every event is one object whose `event` field names its kind;
 /// the table in [the module documentation](super) lists the fields.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// A sentence for the user. Debug messages are shown with `-v` only.
@@ -94,12 +95,39 @@ pub enum Event {
         detail: Option<String>,
         /// Whether the host has failed, in the phase given.
         failed: bool,
+        /// US dollars an hour that it costs, if known.
+        hourly: Option<f64>,
+    },
+    /// The account whose fleet this is, once it is known.
+    Account {
+        /// Its twelve digits.
+        account: String,
     },
     /// A table, for standard output.
     Table(Table),
+    /// A chart, for standard output.
+    Chart(Chart),
+    /// A table that takes the place of an earlier one: on a terminal it changes where it stands, and
+    /// its last version stays; elsewhere each version is shown.
+    View {
+        /// Unique among the views of this process.
+        id: u64,
+        /// What it shows now.
+        #[serde(flatten)]
+        table: Table,
+    },
+    /// A view changes no more.
+    ViewEnded {
+        /// The id of its [`Event::View`] events.
+        id: u64,
+    },
     /// A value for standard output: what a recipe prints and what it results in. Text is written as
     /// it is, anything else as JSON.
-    Data(#[serde(serialize_with = "value_field")] Value),
+    Data(
+        #[serde(serialize_with = "value_field")]
+        #[cfg_attr(test, schemars(with = "ValueField"))]
+        Value,
+    ),
     /// A call to the cloud that has been answered, or was not. Shown with `-vv` only.
     Call {
         /// The service: `ec2`.
@@ -183,15 +211,19 @@ pub enum Event {
 
 /// An internally tagged enum holds objects only, so a value of any type goes into a field.
 fn value_field<S: Serializer>(value: &Value, serializer: S) -> Result<S::Ok, S::Error> {
-    #[derive(Serialize)]
-    struct Data<'a> {
-        value: &'a Value,
-    }
-    Data { value }.serialize(serializer)
+    ValueField { value }.serialize(serializer)
+}
+
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct ValueField<'a> {
+    /// What a recipe printed or resulted in.
+    value: &'a Value,
 }
 
 /// How serious a message or a table cell is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     /// Something was achieved.
@@ -208,6 +240,7 @@ pub enum Level {
 
 /// The two output streams of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Stream {
     /// Standard output.
@@ -218,6 +251,7 @@ pub enum Stream {
 
 /// What a progress bar counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
     /// Bytes, shown with binary prefixes.
@@ -228,6 +262,7 @@ pub enum Unit {
 
 /// Rows of text in columns.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Table {
     /// A line above the table.
     pub title: Option<String>,
@@ -239,8 +274,33 @@ pub struct Table {
     pub footer: Option<String>,
 }
 
+/// Numbers as a picture.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Chart {
+    /// A line above the chart.
+    pub title: Option<String>,
+    /// What the numbers count: `$/h`.
+    pub unit: Option<String>,
+    /// Top to bottom. With one value each they are bars, otherwise lines.
+    pub series: Vec<Series>,
+    /// A line below the chart.
+    pub footer: Option<String>,
+}
+
+/// A row of a [`Chart`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Series {
+    /// What it is of.
+    pub label: String,
+    /// Left to right; none where there is no number.
+    pub values: Vec<Option<f64>>,
+}
+
 /// A column of a [`Table`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Column {
     /// The heading.
     pub name: String,
@@ -250,6 +310,7 @@ pub struct Column {
 
 /// Which edge of its column a cell keeps to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Align {
     /// Text. Such columns give way first when the table is too wide.
@@ -261,6 +322,7 @@ pub enum Align {
 
 /// A cell of a [`Table`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Cell {
     /// What it says, on one line.
     pub text: String,

@@ -14,6 +14,7 @@ const TAB: usize = 4;
 
 /// The line of a script in which an error arose.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SourceFrame {
     /// A path, or `embedded recipe create`.
     pub origin: String,
@@ -29,6 +30,7 @@ pub struct SourceFrame {
 
 /// One level of a script's call stack.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CallFrame {
     /// The function that was being executed.
     pub function: String,
@@ -42,6 +44,7 @@ pub struct CallFrame {
 
 /// Everything the user is told about an uncaught error.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Failure {
     /// The word of its [`crate::error::Kind`].
     pub kind: &'static str,

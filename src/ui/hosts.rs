@@ -9,6 +9,8 @@ use super::live::{Room, Row, appeared, clock, mark};
 use super::measure::{fit, width};
 use super::style::{Paint, Style};
 
+/// The phases in which a host costs nothing any more.
+const FREE: [&str; 4] = ["stopped", "terminated", "deleted", "gone"];
 /// The phases in which nothing more happens to a host.
 const SETTLED: [&str; 7] = ["ready", "done", "deployed", "stopped", "terminated", "deleted", "skipped"];
 /// A detail narrower than this says too little to be shown in place of another column.
@@ -29,6 +31,7 @@ struct Host {
     phase: String,
     detail: String,
     failed: bool,
+    hourly: Option<f64>,
     /// When its phase began.
     since: Instant,
     first_seen: Instant,
@@ -39,6 +42,42 @@ enum Standing {
     Failed,
     Active,
     Settled,
+}
+
+/// What hosts are ordered by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Failed hosts, then those being worked on, then the others.
+    #[default]
+    Standing,
+    Id,
+    Place,
+    Phase,
+    /// Those longest in their phase first.
+    Time,
+}
+
+impl Order {
+    /// The one that the next press of a key chooses.
+    pub(super) fn next(self) -> Self {
+        match self {
+            Order::Standing => Order::Id,
+            Order::Id => Order::Place,
+            Order::Place => Order::Phase,
+            Order::Phase => Order::Time,
+            Order::Time => Order::Standing,
+        }
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Order::Standing => "failed first",
+            Order::Id => "by id",
+            Order::Place => "by place",
+            Order::Phase => "by phase",
+            Order::Time => "longest first",
+        }
+    }
 }
 
 impl Host {
@@ -54,10 +93,13 @@ impl Host {
 impl Hosts {
     /// Takes in an [`Event::Host`].
     pub(super) fn upsert(&mut self, event: &Event, now: Instant) {
-        let Event::Host { id, region, zone, instance_type, address, phase, detail, failed } = event else {
+        let Event::Host { id, region, zone, instance_type, address, phase, detail, failed, hourly } = event
+        else {
             return;
         };
         let known = self.index.get(id).and_then(|index| self.rows.get_mut(*index));
+        // Who tells of a host later need not know what it costs.
+        let hourly = hourly.or_else(|| known.as_ref().and_then(|row| row.hourly));
         let (since, first_seen) = match &known {
             Some(row) if row.phase == *phase => (row.since, row.first_seen),
             Some(row) => (now, row.first_seen),
@@ -71,6 +113,7 @@ impl Hosts {
             phase: phase.clone(),
             detail: detail.clone().unwrap_or_default(),
             failed: *failed,
+            hourly,
             since,
             first_seen,
         };
@@ -99,6 +142,17 @@ impl Hosts {
         self.rows.first().is_some_and(|host| appeared(host.first_seen, now))
     }
 
+    /// US dollars an hour of the hosts that still cost something, as far as it is known.
+    pub(super) fn hourly(&self) -> Option<f64> {
+        let costs = self.rows.iter().filter(|host| !FREE.contains(&host.phase.as_str()));
+        let known: Vec<f64> = costs.filter_map(|host| host.hourly).collect();
+        (!known.is_empty()).then(|| known.iter().sum())
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     /// `10 hosts: 1 failed, 6 ready, 3 setup`, or nothing if there are none.
     pub(super) fn counts(&self) -> String {
         match self.rows.len() {
@@ -114,8 +168,7 @@ impl Hosts {
         if room.lines == 0 || !self.visible(now) {
             return Vec::new();
         }
-        let mut ordered: Vec<&Host> = self.rows.iter().collect();
-        ordered.sort_by_key(|host| host.standing());
+        let ordered = self.ordered(Order::Standing);
         let kept = if ordered.len() <= room.lines { ordered.len() } else { room.lines - 1 };
         let (shown, hidden) = ordered.split_at(kept);
         let plan = Plan::new(shown, room.columns, style, now);
@@ -126,6 +179,34 @@ impl Hosts {
             lines.push(style.paint(&fit(&text, room.columns, style), Paint::Dim));
         }
         lines
+    }
+
+    /// The hosts after the first `skipped` in an order, as many as there is room for.
+    pub(super) fn page(
+        &self,
+        order: Order,
+        skipped: usize,
+        room: Room,
+        style: &Style,
+        tick: usize,
+        now: Instant,
+    ) -> Vec<String> {
+        let ordered = self.ordered(order);
+        let shown: Vec<&Host> = ordered.into_iter().skip(skipped).take(room.lines).collect();
+        let plan = Plan::new(&shown, room.columns, style, now);
+        shown.iter().map(|host| plan.line(host, style, tick, now)).collect()
+    }
+
+    fn ordered(&self, order: Order) -> Vec<&Host> {
+        let mut ordered: Vec<&Host> = self.rows.iter().collect();
+        match order {
+            Order::Standing => ordered.sort_by_key(|host| host.standing()),
+            Order::Id => ordered.sort_by_key(|host| &host.id),
+            Order::Place => ordered.sort_by_key(|host| (&host.place, &host.id)),
+            Order::Phase => ordered.sort_by_key(|host| (&host.phase, host.since)),
+            Order::Time => ordered.sort_by_key(|host| host.since),
+        }
+        ordered
     }
 }
 

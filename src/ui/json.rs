@@ -31,7 +31,10 @@ struct State {
 
 /// A line: when, then what.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Line", description = "A line of `spot --json`."))]
 pub(super) struct Line<'a> {
+    /// When (RFC 3339, UTC, milliseconds).
     pub time: String,
     #[serde(flatten)]
     pub event: &'a Event,
@@ -141,6 +144,26 @@ mod tests {
         }
     }
 
+    /// What `docs/events.schema.json` has to be; `SPOT_BLESS=1` writes it.
+    #[test]
+    fn the_schema_is_that_of_the_events_and_they_fit_it() {
+        let schema = schemars::schema_for!(Line<'_>).to_value();
+        let text = format!("{}\n", serde_json::to_string_pretty(&schema).unwrap());
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/events.schema.json");
+        if std::env::var_os("SPOT_BLESS").is_some() {
+            std::fs::write(&path, &text).unwrap();
+        }
+        assert!(std::fs::read_to_string(&path).unwrap_or_default() == text, "SPOT_BLESS=1 writes it anew");
+        let schema = jsonschema::validator_for(&schema).unwrap();
+        for event in samples::every_kind().into_iter().chain(samples::run()) {
+            let object = line(event);
+            if let Err(error) = schema.validate(&object) {
+                panic!("{error}\n{object:#}");
+            }
+        }
+        assert!(!schema.is_valid(&json!({"time": "", "event": "host"})));
+    }
+
     #[test]
     fn values_and_tables() {
         let time = "1970-01-01T00:00:00.000Z";
@@ -197,7 +220,20 @@ mod tests {
         let text = stdout.take();
         let kinds: Vec<Value> =
             text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["event"].clone()).collect();
-        assert_eq!(kinds, ["error", "table", "data", "planned_call", "planned_step", "plan_ended"]);
+        assert_eq!(
+            kinds,
+            [
+                "error",
+                "table",
+                "chart",
+                "view",
+                "view_ended",
+                "data",
+                "planned_call",
+                "planned_step",
+                "plan_ended"
+            ]
+        );
         let question = Question::Text { text: "t".into(), default: None };
         assert_eq!(ui.ask(&question).unwrap_err().kind(), Kind::Usage);
     }

@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
+use super::chart;
 use super::environment::{Options, Sink};
-use super::event::{Event, Level, Table};
+use super::event::{Chart, Event, Level, Table};
 use super::sanitize::{clean, is_unsafe};
 use super::style::{Paint, Style};
 use super::table::render_table;
@@ -12,7 +13,8 @@ use super::units;
 /// Whether the user wants to see such an event.
 pub(super) fn wanted(event: &Event, options: &Options) -> bool {
     match event {
-        Event::Error(_) | Event::Table(_) | Event::Data(_) => true,
+        Event::Error(_) | Event::Table(_) | Event::Chart(_) | Event::Data(_) => true,
+        Event::View { .. } | Event::ViewEnded { .. } => true,
         Event::PlannedCall { .. } | Event::PlannedStep { .. } | Event::PlanEnded { .. } => true,
         Event::Message { level: Level::Error | Level::Warning, .. } => true,
         Event::Message { level: Level::Debug, .. } => options.verbose > 0 && !options.quiet,
@@ -106,6 +108,11 @@ pub(super) fn run_ended(
 /// A table for standard output.
 pub(super) fn table(table: &Table, columns: usize, sink: &Sink) -> String {
     render_table(table, columns, &sink.style)
+}
+
+/// A chart for standard output.
+pub(super) fn chart(chart: &Chart, columns: usize, sink: &Sink) -> String {
+    chart::render(chart, columns, &sink.style)
 }
 
 /// A value for standard output. A terminal gets no control characters; a program gets what there is.

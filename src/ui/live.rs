@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::event::{Event, Level};
+use super::event::{Event, Level, Table};
 use super::measure::{fill, fit, width};
 use super::progress::Bar;
 use super::sanitize::clean;
 use super::style::{Paint, Style};
+use super::table::render_table;
 use super::{hosts::Hosts, progress, units};
 
 /// What takes less time than this is never shown as going on.
@@ -19,7 +20,9 @@ pub(super) struct Live {
     runs: Vec<(String, Instant)>,
     steps: Vec<Step>,
     bars: Vec<(u64, Bar)>,
-    hosts: Hosts,
+    pub(super) hosts: Hosts,
+    views: Vec<(u64, Table)>,
+    account: Option<String>,
     known_steps: HashMap<u64, usize>,
 }
 
@@ -45,7 +48,7 @@ impl Live {
             Event::RunEnded { .. } => {
                 self.runs.pop();
                 if self.runs.is_empty() {
-                    *self = Live::default();
+                    *self = Live { account: self.account.take(), ..Live::default() };
                 }
             }
             Event::StepStarted { id, parent, title } => {
@@ -67,25 +70,41 @@ impl Live {
             }
             Event::ProgressEnded { id, .. } => self.bars.retain(|(known, _)| known != id),
             Event::Host { .. } => self.hosts.upsert(event, now),
+            Event::Account { account } => self.account = Some(account.clone()),
+            Event::View { id, table } => match self.views.iter_mut().find(|(known, _)| known == id) {
+                Some((_, shown)) => shown.clone_from(table),
+                None => self.views.push((*id, table.clone())),
+            },
+            Event::ViewEnded { id } => self.views.retain(|(known, _)| known != id),
             Event::Message { .. }
             | Event::Error(_)
             | Event::Call { .. }
             | Event::Output { .. }
             | Event::Table(_)
+            | Event::Chart(_)
             | Event::PlannedCall { .. }
             | Event::PlannedStep { .. }
             | Event::PlanEnded { .. }
             | Event::Data(_) => {}
         }
         // Outside of a recipe (in the REPL) nothing but work under way keeps hosts on the screen.
-        if self.runs.is_empty() && self.steps.is_empty() && self.bars.is_empty() && !self.hosts.any_active() {
+        if self.runs.is_empty() && self.nothing_under_way() && !self.hosts.any_active() {
             self.hosts = Hosts::default();
         }
     }
 
     /// Whether there is nothing to show, now or later, until the next event.
     pub(super) fn is_empty(&self) -> bool {
-        self.runs.is_empty() && self.steps.is_empty() && self.bars.is_empty() && self.hosts.is_empty()
+        self.runs.is_empty() && self.nothing_under_way() && self.hosts.is_empty()
+    }
+
+    fn nothing_under_way(&self) -> bool {
+        self.steps.is_empty() && self.bars.is_empty() && self.views.is_empty()
+    }
+
+    /// What a view shows.
+    pub(super) fn view(&self, id: u64) -> Option<&Table> {
+        self.views.iter().find(|(known, _)| *known == id).map(|(_, table)| table)
     }
 
     /// How deep a step that is under way is nested.
@@ -121,26 +140,36 @@ impl Live {
     }
 
     /// The lines to show, at most as many as there is room for, each narrower than the room. From top
-    /// to bottom: a rule that separates them from the scrollback, hosts, progress bars, steps.
+    /// to bottom: a rule that separates them from the scrollback, views, hosts, progress bars, steps.
     pub(super) fn frame(&self, room: Room, style: &Style, tick: usize, now: Instant) -> Vec<String> {
         let steps = self.step_lines(room, style, tick, now);
         let bars = self.bar_lines(room, style, tick, now);
         let header = self.header(room.columns, style, tick, now);
         let taken = steps.len() + bars.len() + header.iter().len();
-        let hosts = Room { lines: room.lines.saturating_sub(taken), ..room };
+        let left = Room { lines: room.lines.saturating_sub(taken), ..room };
+        let views = self.view_lines(left, style);
+        let hosts = Room { lines: left.lines.saturating_sub(views.len()), ..room };
         let hosts = self.hosts.lines(hosts, style, tick, now);
-        let frame = header.into_iter().chain(hosts).chain(bars).chain(steps).take(room.lines);
+        let frame = header.into_iter().chain(views).chain(hosts).chain(bars).chain(steps).take(room.lines);
         // The parts see to their width themselves; where there is next to none they may not succeed.
-        let plain = |line: String| match clean(&line) {
-            text if width(&text) > room.columns => fit(&text, room.columns, style).into_owned(),
-            _ => line,
-        };
-        frame.map(plain).collect()
+        frame.map(|line| within(line, room.columns, style)).collect()
     }
 
-    fn header(&self, columns: usize, style: &Style, tick: usize, now: Instant) -> Option<String> {
+    pub(super) fn view_lines(&self, room: Room, style: &Style) -> Vec<String> {
+        let text: String =
+            self.views.iter().map(|(_, table)| render_table(table, room.columns, style)).collect();
+        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        let (kept, hidden) = split(lines.len(), room.lines);
+        let hidden = hidden.map(|hidden| more(hidden, "lines", room.columns, style));
+        lines.into_iter().take(kept).chain(hidden).collect()
+    }
+
+    pub(super) fn header(&self, columns: usize, style: &Style, tick: usize, now: Instant) -> Option<String> {
         let run = self.runs.first().filter(|(_, started)| appeared(*started, now));
-        let counts = if self.hosts.visible(now) { self.hosts.counts() } else { String::new() };
+        let visible = self.hosts.visible(now);
+        let counts = if visible { self.hosts.counts() } else { String::new() };
+        let hourly = self.hosts.hourly().filter(|_| visible).map(units::hourly).unwrap_or_default();
+        let account = self.account.as_ref().map(|account| format!("account {account}")).unwrap_or_default();
         if run.is_none() && counts.is_empty() {
             return None;
         }
@@ -148,12 +177,18 @@ impl Live {
         let names: Vec<&str> = self.runs.iter().map(|(recipe, _)| recipe.as_str()).collect();
         let path = names.join(if style.unicode { " ▸ " } else { " > " });
         let dash = style.rule();
-        let facts: Vec<&str> =
-            [path.as_str(), counts.as_str()].into_iter().filter(|fact| !fact.is_empty()).collect();
+        let mut facts = vec![path.as_str(), counts.as_str(), hourly.as_str(), account.as_str()];
+        facts.retain(|fact| !fact.is_empty());
+        let separator = format!(" {dash}{dash} ");
         let spinner = style.spinner(tick);
-        let left = facts.join(&format!(" {dash}{dash} "));
         let edges = width(spinner) + 1 + 1 + 1 + width(&clock);
-        let left = fit(&left, columns.saturating_sub(edges), style);
+        let room = columns.saturating_sub(edges);
+        // Half an amount is worse than none: facts leave whole, the last first.
+        while facts.len() > 2 && width(&facts.join(&separator)) > room {
+            facts.pop();
+        }
+        let left = facts.join(&separator);
+        let left = fit(&left, room, style);
         let rule = dash.repeat(columns.saturating_sub(edges + width(&left)));
         let line = [
             style.paint(spinner, Paint::HINT),
@@ -163,7 +198,7 @@ impl Live {
         Some(line.join(" ").trim_end().to_owned())
     }
 
-    fn bar_lines(&self, room: Room, style: &Style, tick: usize, now: Instant) -> Vec<String> {
+    pub(super) fn bar_lines(&self, room: Room, style: &Style, tick: usize, now: Instant) -> Vec<String> {
         let shown: Vec<&Bar> =
             self.bars.iter().map(|(_, bar)| bar).filter(|bar| appeared(bar.started, now)).collect();
         let (kept, hidden) = split(shown.len(), room.lines / 3);
@@ -172,7 +207,7 @@ impl Live {
         bars.into_iter().chain(hidden.map(|hidden| more(hidden, "under way", room.columns, style))).collect()
     }
 
-    fn step_lines(&self, room: Room, style: &Style, tick: usize, now: Instant) -> Vec<String> {
+    pub(super) fn step_lines(&self, room: Room, style: &Style, tick: usize, now: Instant) -> Vec<String> {
         let mut ordered = Vec::new();
         let running = |id: Option<u64>| id.is_some_and(|id| self.steps.iter().any(|step| step.id == id));
         let roots: Vec<&Step> = self.steps.iter().rev().filter(|step| !running(step.parent)).collect();
@@ -195,6 +230,14 @@ impl Live {
             format!("{indent}{spinner} {title}  {}", style.paint(&took, Paint::Dim))
         });
         lines.chain(hidden.map(|hidden| more(hidden, "steps", room.columns, style))).collect()
+    }
+}
+
+/// The line, or what fits of it without its colours.
+pub(super) fn within(line: String, columns: usize, style: &Style) -> String {
+    match clean(&line) {
+        text if width(&text) > columns => fit(&text, columns, style).into_owned(),
+        _ => line,
     }
 }
 
@@ -285,6 +328,7 @@ mod tests {
             phase: phase.into(),
             detail: detail.map(str::to_owned),
             failed,
+            hourly: Some(0.0125),
         }
     }
 
@@ -383,8 +427,8 @@ mod tests {
 
     #[test]
     fn a_fleet_on_200_columns() {
-        assert_snapshot!(frame(200, 12, &UNICODE), @"
-        ⠸ create ▸ setup ── 40 hosts: 1 failed, 30 ready, 7 waiting, 2 setup ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────── 1m 23s
+        assert_snapshot!(frame(200, 12, &UNICODE), @r"
+        ⠸ create ▸ setup ── 40 hosts: 1 failed, 30 ready, 7 waiting, 2 setup ── $0.5000/h ─────────────────────────────────────────────────────────────────────────────────────────────────────────────── 1m 23s
         ✖ i-00000000  ap-southeast-2   m6i.2xlarge  54.1.2.39  setup            E: 見つかりません: dockre-ce, and more words than fit
         ⠸ i-00000000  ap-southeast-2c  m6i.2xlarge             waiting  1m 13s
         ⠸ i-00000000  ap-southeast-2   m6i.2xlarge             waiting  1m 13s

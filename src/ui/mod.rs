@@ -3,11 +3,12 @@
 //!
 //! Three renderers, chosen by [`open`]:
 //! - **terminal**: finished things scroll by; hosts, progress bars and steps under way stay in a live
-//!   region at the bottom, which appears when something takes longer than 400 ms;
+//!   region at the bottom, which appears when something takes longer than 400 ms; or, with
+//!   [`Screen::Full`], hosts and log fill a screen of their own;
 //! - **plain**: one line per event with a timestamp, for pipes, CI logs and dumb terminals;
 //! - **json**: one JSON object per line.
 //!
-//! Data ([`Event::Table`], [`Event::Data`], and what a plan would do) goes to standard output, everything else to standard
+//! Data ([`Event::Table`], [`Event::Chart`], [`Event::View`], [`Event::Data`], and what a plan would do) goes to standard output, everything else to standard
 //! error, so that `spot list | grep` works; with JSON, everything goes to standard output.
 //!
 //! # The JSON schema
@@ -25,8 +26,12 @@
 //! | `output` | `host stream line` |
 //! | `progress` | `id title done total unit` |
 //! | `progress_ended` | `id ok` |
-//! | `host` | `id region zone instance_type address phase detail failed` |
+//! | `host` | `id region zone instance_type address phase detail failed hourly` |
+//! | `account` | `account` |
 //! | `table` | `title columns rows footer` |
+//! | `chart` | `title unit series footer` |
+//! | `view` | `id title columns rows footer` |
+//! | `view_ended` | `id` |
 //! | `data` | `value` |
 //! | `call` | `service region action status request_id seconds error` |
 //! | `planned_call` | `service region action summary parameters permission` |
@@ -38,18 +43,22 @@
 //! or `stderr`; `unit` is `bytes` or `items`; `kind` is a word of [`crate::error::Kind`]; `source` is
 //! `{origin, line, column, text, length}` or null, `frames` an array of `{function, origin, line,
 //! column}`, innermost first; `columns` are `{name, align}` with `align` `left` or `right`; `rows` are
-//! arrays of `{text, severity}`; `parameters` is an object of texts, `permission` is `permitted`,
+//! arrays of `{text, severity}`; `series` are `{label, values}`, a value a number or null; a `view` with a
+//! known `id` replaces what the last one showed; `hourly` is US dollars; `parameters` is an object of texts, `permission` is `permitted`,
 //! `refused` or a code, `calls` an object of numbers by action; `timeline` is an array of `[phase, seconds]`. Progress is told twice a
 //! second at most per `id`. `debug` messages appear with `-v`, `call` with `-vv`; `--quiet` leaves `error`, `table`,
 //! `data` and the messages of level `error` and `warning`.
 
+mod chart;
 mod clock;
 mod display;
 mod environment;
 mod event;
 mod failure;
+mod full;
 mod hosts;
 mod json;
+mod keyboard;
 mod lines;
 mod live;
 mod log;
@@ -76,8 +85,8 @@ use std::sync::Arc;
 
 use crate::error::Result;
 
-pub use environment::{Color, Decision, Environment, Format, Options, Sink};
-pub use event::{Align, Cell, Column, Event, Level, Stream, Table, Unit};
+pub use environment::{Color, Decision, Environment, Format, Options, Screen, Sink};
+pub use event::{Align, Cell, Chart, Column, Event, Level, Series, Stream, Table, Unit};
 pub use failure::{CallFrame, Failure, SourceFrame, render_error};
 pub use log::{Log, log_folder};
 pub use question::{Answer, Question};

@@ -70,6 +70,10 @@ impl Plain {
         let style = &style;
         Some(match event {
             Event::Table(_)
+            | Event::Chart(_)
+            | Event::View { .. }
+            | Event::ViewEnded { .. }
+            | Event::Account { .. }
             | Event::Data(_)
             | Event::PlannedCall { .. }
             | Event::PlannedStep { .. }
@@ -98,7 +102,7 @@ impl Plain {
                 let (bar, _) = state.bars.remove(id)?;
                 ended(&bar, *ok, style, now)
             }
-            Event::Host { id, region, zone, instance_type, address, phase, detail, failed } => {
+            Event::Host { id, region, zone, instance_type, address, phase, detail, failed, hourly: _ } => {
                 let told = Told {
                     phase: phase.clone(),
                     failed: *failed,
@@ -154,7 +158,10 @@ impl Ui for Plain {
         let mut state = self.state();
         let sink = state.outputs.stdout.sink;
         match &event {
-            Event::Table(table) => return state.outputs.data(&lines::table(table, sink.columns, &sink)),
+            Event::Table(table) | Event::View { table, .. } => {
+                return state.outputs.data(&lines::table(table, sink.columns, &sink));
+            }
+            Event::Chart(chart) => return state.outputs.data(&lines::chart(chart, sink.columns, &sink)),
             Event::Data(value) => return state.outputs.data(&lines::data(value, &sink)),
             Event::PlannedCall { .. } | Event::PlannedStep { .. } | Event::PlanEnded { .. } => {
                 let text = planned::text(&event, &self.options, &sink.style).unwrap_or_default();
@@ -281,6 +288,14 @@ mod tests {
         let (ui, stdout, stderr) = plain(Style::PLAIN, Options::default());
         samples::every_kind().into_iter().for_each(|event| ui.emit(event));
         assert_snapshot!(stdout.take(), @r#"
+        Fleet
+        ID      $/H
+        ---  ------
+        i-1  0.0125
+        1 instance
+        us-west-2a
+        us-west-2a  _ #  0.25 to 1, last 1 us-west-2a
+        us-west-2a
         Fleet
         ID      $/H
         ---  ------

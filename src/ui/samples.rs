@@ -13,6 +13,7 @@ pub(super) fn host(phase: &str, failed: bool) -> Event {
         phase: phase.into(),
         detail: failed.then(|| "apt-get failed".into()),
         failed,
+        hourly: None,
     }
 }
 
@@ -43,7 +44,11 @@ pub(super) fn every_kind() -> Vec<Event> {
         progress(0, 100),
         Event::ProgressEnded { id: 7, ok: true },
         host("ready", false),
-        Event::Table(table),
+        Event::Account { account: "123456789012".into() },
+        Event::Table(table.clone()),
+        Event::Chart(chart(|| "us-west-2a".into())),
+        Event::View { id: 8, table },
+        Event::ViewEnded { id: 8 },
         Event::Data(serde_json::json!({"ids": ["i-1"]})),
         Event::Call {
             service: "ec2".into(),
@@ -63,6 +68,15 @@ pub(super) fn every_kind() -> Vec<Event> {
         plan_ended(),
         Event::RunEnded { recipe: "create".into(), ok: true, exit_code: 0, seconds: 83.0, timeline: vec![] },
     ]
+}
+
+pub(super) fn chart(text: impl Fn() -> String) -> Chart {
+    Chart {
+        title: Some(text()),
+        unit: Some(text()),
+        series: vec![Series { label: text(), values: vec![Some(0.25), None, Some(1.0)] }],
+        footer: Some(text()),
+    }
 }
 
 pub(super) fn planned_call() -> Event {
@@ -138,6 +152,12 @@ pub(super) fn evil() -> Vec<Event> {
     let lines = || format!("{}\nsecond", evil());
     let error = Error::ssh(lines()).with_code(evil()).with_hint(lines()).with_source(Error::ssh(evil()));
     let source = SourceFrame { origin: lines(), line: 1, column: 3, text: lines(), length: 2 };
+    let view = Table {
+        title: Some(lines()),
+        columns: vec![Column::left(lines())],
+        rows: vec![vec![lines().into()]],
+        footer: Some(lines()),
+    };
     let frame = CallFrame { function: lines(), origin: lines(), line: 1, column: 1 };
     vec![
         Event::RunStarted { recipe: lines(), origin: lines(), spot_version: lines() },
@@ -157,6 +177,7 @@ pub(super) fn evil() -> Vec<Event> {
             phase: lines(),
             detail: Some(lines()),
             failed: true,
+            hourly: Some(1.0),
         },
         Event::PlannedCall {
             service: lines(),
@@ -166,6 +187,10 @@ pub(super) fn evil() -> Vec<Event> {
             parameters: serde_json::json!({ "Name": lines() }),
             permission: Some(lines()),
         },
+        Event::Account { account: lines() },
+        Event::Chart(chart(lines)),
+        Event::View { id: 9, table: view },
+        Event::ViewEnded { id: 9 },
         Event::PlannedStep { namespace: lines(), text: lines(), hosts: vec![lines()] },
         Event::Call {
             service: lines(),

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::event::{Event, Table};
+use super::event::{Chart, Event, Table};
 use super::failure::Failure;
 
 /// What stands for a control character that is not part of an escape sequence.
@@ -112,12 +112,17 @@ pub fn neutralise(mut event: Event) -> Event {
             *output = clean_output(output);
         }
         Event::Progress { id: _, title, done: _, total: _, unit: _ } => line(title),
-        Event::ProgressEnded { id: _, ok: _ } | Event::Data(_) => {}
-        Event::Host { id, region, zone, instance_type, address, phase, detail, failed: _ } => {
+        Event::ProgressEnded { id: _, ok: _ } | Event::ViewEnded { id: _ } | Event::Data(_) => {}
+        Event::Account { account } => line(account),
+        Event::Host { id, region, zone, instance_type, address, phase, detail, failed: _, hourly: _ } => {
             [id, region, phase].into_iter().for_each(line);
             [zone, instance_type, address, detail].into_iter().flatten().for_each(line);
         }
-        Event::Table(table) => neutralise_table(table),
+        Event::Table(table) | Event::View { id: _, table } => neutralise_table(table),
+        Event::Chart(Chart { title, unit, series, footer }) => {
+            [title, unit, footer].into_iter().flatten().for_each(line);
+            series.iter_mut().for_each(|series| line(&mut series.label));
+        }
         Event::PlannedCall { service, region, action, summary, parameters, permission } => {
             [service, region, action, summary].into_iter().for_each(line);
             permission.iter_mut().for_each(line);
@@ -244,6 +249,7 @@ mod tests {
             phase: evil.into(),
             detail: Some(evil.into()),
             failed: false,
+            hourly: None,
         };
         let table = Event::Table(Table {
             title: Some(evil.into()),

@@ -1,13 +1,16 @@
 //! The renderer for terminals: finished things scroll by, what is going on stays at the bottom.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::Ui;
-use super::display::{Display, FRAME, SHOW_CURSOR, Size};
+use super::display::{Display, FRAME, LEAVE_SCREEN, SHOW_CURSOR, Size};
 use super::environment::{Decision, Options};
 use super::event::Event;
+use super::full;
+use super::keyboard::Keyboard;
 use super::lines;
 use super::output::Outputs;
 use super::prompt::Tty;
@@ -28,6 +31,10 @@ struct Core {
     display: Mutex<Display>,
     wake: Condvar,
     asking: Mutex<()>,
+    /// The keys that are pressed while the full layout has the screen.
+    keyboard: Keyboard,
+    /// Whether it has, for who cannot wait for the display.
+    entered: AtomicBool,
     options: Options,
     interactive: bool,
 }
@@ -47,11 +54,13 @@ impl Terminal {
     }
 
     fn new(outputs: Outputs, options: Options, decision: &Decision, size: Size) -> Self {
-        let display = Display::new(outputs, decision.fixed_width, size);
+        let display = Display::new(outputs, decision.fixed_width, options.screen, size);
         let core = Core {
             display: Mutex::new(display),
             wake: Condvar::new(),
             asking: Mutex::new(()),
+            keyboard: Keyboard::default(),
+            entered: AtomicBool::new(false),
             options,
             interactive: decision.interactive,
         };
@@ -68,12 +77,29 @@ impl Core {
     fn tick(&self) {
         let mut display = self.display();
         while !display.finished {
+            self.settle(&display);
             if display.idle() {
                 display = self.wake.wait(display).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
-            display.draw(Instant::now());
+            let keys = full::keys(&self.keyboard.read());
+            match keys.is_empty() {
+                true => display.draw(Instant::now()),
+                false => display.press(&keys, Instant::now()),
+            }
+            self.settle(&display);
             display = self.wake.wait_timeout(display, FRAME).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Listens to keys as long as the full layout has the screen.
+    fn settle(&self, display: &Display) {
+        if self.entered.swap(display.entered, Ordering::SeqCst) == display.entered {
+            return;
+        }
+        match display.entered {
+            true => self.keyboard.take(),
+            false => self.keyboard.release(),
         }
     }
 
@@ -124,7 +150,9 @@ impl Ui for Terminal {
     }
 
     fn suspend(&self) {
-        self.core.display().suspend(Instant::now());
+        let mut display = self.core.display();
+        display.suspend(Instant::now());
+        self.core.settle(&display);
     }
 
     fn resume(&self) {
@@ -140,12 +168,16 @@ impl Ui for Terminal {
                 Err(TryLockError::Poisoned(poisoned)) => break poisoned.into_inner().finish(Instant::now()),
                 // A panic hook runs in the thread that may hold the lock: what matters is the cursor.
                 Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
-                    let _ = std::io::Write::write_all(&mut std::io::stderr(), SHOW_CURSOR.as_bytes());
+                    let screen = if self.core.entered.load(Ordering::SeqCst) { LEAVE_SCREEN } else { "" };
+                    let text = format!("{screen}{SHOW_CURSOR}");
+                    let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
                     break;
                 }
                 Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(2)),
             }
         }
+        self.core.entered.store(false, Ordering::SeqCst);
+        self.core.keyboard.release();
         self.core.wake.notify_all();
     }
 

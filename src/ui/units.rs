@@ -16,6 +16,11 @@ pub fn duration(seconds: f64) -> String {
     elapsed(seconds.round() as u64)
 }
 
+/// What something costs in US dollars: `$0.0125/h`, `$12.50/h`.
+pub fn hourly(dollars: f64) -> String {
+    if dollars < 1.0 { format!("${dollars:.4}/h") } else { format!("${dollars:.2}/h") }
+}
+
 /// A duration in whole seconds, for clocks that tick: `3s`, `12s`, `1m 23s`.
 pub fn elapsed(seconds: u64) -> String {
     match seconds {

@@ -67,7 +67,7 @@ mod moto;
 mod wire;
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
@@ -153,6 +153,10 @@ impl Cloud for Ec2 {
 
     async fn prices(&self, region: &str, types: &[String]) -> Result<Vec<Price>> {
         self.spot_prices(region, types).await
+    }
+
+    async fn price_changes(&self, region: &str, types: &[String], since: SystemTime) -> Result<Vec<Price>> {
+        self.spot_price_changes(region, types, since).await
     }
 
     async fn placement_scores(&self, query: &ScoreQuery) -> Result<Vec<PlacementScore>> {

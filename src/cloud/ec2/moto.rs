@@ -124,6 +124,9 @@ async fn what_there_is_to_choose_from() {
     let prices = cloud.prices(REGION, &strings(&["t3.medium"])).await.unwrap();
     assert_eq!(prices.len(), offerings.len());
     assert!(prices.iter().all(|price| price.hourly > 0.0));
+    let day = std::time::SystemTime::now() - std::time::Duration::from_secs(24 * 3600);
+    let changes = cloud.price_changes(REGION, &strings(&["t3.medium"]), day).await.unwrap();
+    assert!(!changes.is_empty() && changes.iter().all(|price| price.hourly > 0.0), "{changes:?}");
     assert!(cloud.caller_address().await.unwrap().is_loopback());
 }
 

@@ -135,25 +135,36 @@ impl Ec2 {
     }
 
     pub(super) async fn spot_prices(&self, region: &str, types: &[String]) -> Result<Vec<Price>> {
+        // A history that starts now is the price that holds now, one entry for each zone and type.
+        let history = self.spot_price_changes(region, types, SystemTime::now()).await?;
+        Ok(newest_prices(history))
+    }
+
+    /// Every change of the spot prices since a moment, and for each pool what held then.
+    pub(super) async fn spot_price_changes(
+        &self,
+        region: &str,
+        types: &[String],
+        since: SystemTime,
+    ) -> Result<Vec<Price>> {
         if types.is_empty() {
             return Ok(Vec::new());
         }
         let wanted: Vec<types::InstanceType> = types.iter().map(|name| name.as_str().into()).collect();
-        // A history that starts now is the price that holds now, one entry for each zone and type.
-        let now = DateTime::from(SystemTime::now());
+        let since = DateTime::from(since);
         let history = self
             .pages(region, "DescribeSpotPriceHistory", |client, token| {
                 let wanted = wanted.clone();
                 async move {
                     let request = client.describe_spot_price_history().set_instance_types(Some(wanted));
                     let request =
-                        request.product_descriptions("Linux/UNIX").start_time(now).max_results(1000);
+                        request.product_descriptions("Linux/UNIX").start_time(since).max_results(1000);
                     let answer = request.set_next_token(token).send().await?;
                     Ok((answer.spot_price_history, answer.next_token))
                 }
             })
             .await?;
-        Ok(newest_prices(region, &history))
+        Ok(history.iter().filter_map(|it| price(region, it)).collect())
     }
 }
 
@@ -205,21 +216,20 @@ fn unknown_types(region: &str, names: &[&str], suggestion: Option<&str>) -> Erro
     }
 }
 
+fn price(region: &str, it: &types::SpotPrice) -> Option<Price> {
+    Some(Price {
+        region: region.to_owned(),
+        zone: it.availability_zone()?.to_owned(),
+        instance_type: it.instance_type()?.as_str().to_owned(),
+        hourly: it.spot_price()?.parse().ok()?,
+        since: time(it.timestamp()),
+    })
+}
+
 /// The newest price of each zone and type, cheapest first.
-fn newest_prices(region: &str, history: &[types::SpotPrice]) -> Vec<Price> {
+fn newest_prices(history: Vec<Price>) -> Vec<Price> {
     let mut newest: HashMap<(String, String), Price> = HashMap::new();
-    for it in history {
-        let (Some(zone), Some(instance_type)) = (it.availability_zone(), it.instance_type()) else {
-            continue;
-        };
-        let Some(hourly) = it.spot_price().and_then(|price| price.parse::<f64>().ok()) else { continue };
-        let price = Price {
-            region: region.to_owned(),
-            zone: zone.to_owned(),
-            instance_type: instance_type.as_str().to_owned(),
-            hourly,
-            since: time(it.timestamp()),
-        };
+    for price in history {
         let key = (price.zone.clone(), price.instance_type.clone());
         match newest.get(&key) {
             Some(known) if known.since >= price.since => {}
@@ -250,10 +260,13 @@ mod tests {
 
     #[test]
     fn the_newest_price_of_each_zone_counts_and_the_cheapest_comes_first() {
-        let history =
-            [entry("a", "0.03", 10), entry("b", "0.02", 10), entry("a", "0.01", 20), entry("a", "junk", 30)];
+        let history: Vec<Price> =
+            [entry("a", "0.03", 10), entry("b", "0.02", 10), entry("a", "0.01", 20), entry("a", "junk", 30)]
+                .iter()
+                .filter_map(|it| price("r", it))
+                .collect();
         let prices: Vec<(String, f64)> =
-            newest_prices("r", &history).into_iter().map(|price| (price.zone, price.hourly)).collect();
+            newest_prices(history).into_iter().map(|price| (price.zone, price.hourly)).collect();
         assert_eq!(prices, [("a".to_owned(), 0.01), ("b".to_owned(), 0.02)]);
     }
 }
