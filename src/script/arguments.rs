@@ -11,7 +11,7 @@ use rhai::{Dynamic, Map};
 use crate::error::{Error, Result, nearest};
 
 /// Flags of every command, by their long names: the command line takes them before a recipe sees them.
-pub const RESERVED: [&str; 25] = [
+pub const RESERVED: [&str; 26] = [
     "allow",
     "answer",
     "color",
@@ -32,6 +32,7 @@ pub const RESERVED: [&str; 25] = [
     "region",
     "sandbox",
     "sandbox-hosts",
+    "screen",
     "seed",
     "time-scale",
     "verbose",
