@@ -59,6 +59,8 @@ mod replay;
 mod salvage;
 mod shared;
 mod store;
+#[cfg(test)]
+mod versions;
 mod writer;
 
 pub use document::Document;
