@@ -158,6 +158,34 @@ fn reading_waits_for_nobody_and_the_holder_is_named() {
     spot.run(&["other", "--lock-timeout", "1"]).expect(0);
 }
 
+/// A folder that machines share: the holder's process is on another one, and cannot be looked for here.
+#[test]
+fn a_holder_on_another_machine_is_deprived_only_by_force() {
+    let spot = Spot::new();
+    spot.write("recipes/note.rhai", "state::set(\"url\", \"y\");");
+    spot.run(&["note"]).expect(0);
+    let lock = std::fs::File::options().write(true).open(spot.folder().join(".spot/lock")).unwrap();
+    lock.lock().unwrap();
+    let holder =
+        r#"{"user":"ann","host":"far","pid":7,"command":"spot create","since":"2026-01-02T03:04:05Z"}"#;
+    spot.write(".spot/lock", holder);
+
+    let waited = spot.run(&["note", "--lock-timeout", "0"]).expect(4);
+    assert!(waited.stderr.contains("stop process 7 on far"), "{}", waited.all());
+    let unseen = spot.run(&["state", "unlock", "--yes"]).expect(4);
+    assert!(unseen.stderr.contains("whether process 7 on far lives cannot be seen"), "{}", unseen.all());
+    assert!(unseen.stdout.contains("ann") && unseen.stderr.contains("--force"), "{}", unseen.all());
+    // A question that nobody can answer is not a yes.
+    let unasked = spot.run(&["state", "unlock", "--force"]);
+    assert_ne!(unasked.code, 0, "{}", unasked.all());
+    spot.run(&["note", "--lock-timeout", "0"]).expect(4);
+
+    let taken = spot.run(&["state", "unlock", "--force", "--yes"]).expect(0);
+    assert!(taken.stderr.contains("the state is free"), "{}", taken.all());
+    spot.run(&["note", "--lock-timeout", "0"]).expect(0);
+    drop(lock);
+}
+
 #[test]
 fn drift_is_found_in_both_directions_and_repaired() {
     // An instance of the spot market cannot be stopped.

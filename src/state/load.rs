@@ -77,6 +77,9 @@ fn assemble(layout: &Layout, snapshot: Snapshot) -> Result<(Document, Replay)> {
         None => Document::default(),
     };
     let replay = Replay::of(&snapshot.journal);
+    if let Some(line) = replay.newer {
+        return Err(too_new(layout, line));
+    }
     if let Some(damage) = &replay.damage {
         return Err(damaged(layout, damage));
     }
@@ -117,6 +120,14 @@ fn unreadable(layout: &Layout, error: Error) -> Error {
         None => "correct the file, or move it away if it is not spot's".to_owned(),
     };
     error.with_code("StateDamaged").with_hint(hint)
+}
+
+/// Nothing is wrong with such a journal, and whoever left out what they do not know would lose it.
+pub(super) fn too_new(layout: &Layout, line: usize) -> Error {
+    let journal = layout.display(&layout.journal());
+    Error::state(format!("line {line} of {journal} was written by a newer spot"))
+        .with_code("StateTooNew")
+        .with_hint("use the spot that wrote it, or a newer one")
 }
 
 fn damaged(layout: &Layout, damage: &Damage) -> Error {

@@ -13,6 +13,8 @@ pub(super) struct Replay {
     pub(super) tail: Tail,
     /// The first thing that is wrong in the middle, if anything is.
     pub(super) damage: Option<Damage>,
+    /// The number, from 1, of the first line that is whole and says what this spot does not know.
+    pub(super) newer: Option<usize>,
     /// How many lines could not be read.
     pub(super) unreadable: usize,
     /// The greatest number of a record.
@@ -106,11 +108,10 @@ impl Replay {
     /// was damaged, say.
     fn recover(&mut self, index: usize, line: &[u8]) {
         self.unreadable += 1;
-        let problem = match Line::is_intact(line) {
-            true => "was written by a newer spot",
-            false => "is damaged",
-        };
-        self.damaged(index, problem.to_owned());
+        if Line::is_intact(line) {
+            self.newer.get_or_insert(index + 1);
+        }
+        self.damaged(index, "is damaged".to_owned());
         let windows = line.windows(LINE_START.len()).enumerate();
         let starts = windows.filter(|(_, bytes)| *bytes == LINE_START).map(|(start, _)| start);
         let bounds: Vec<usize> = starts.chain([line.len()]).collect();

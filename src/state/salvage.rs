@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::compact::compact;
 use super::journal::Journal;
 use super::layout::{Layout, replace};
-use super::load::{replay_into, snapshot};
+use super::load::{replay_into, snapshot, too_new};
 use super::replay::{Replay, Tail};
 use super::shared::forget_base;
 use super::store::Shared;
@@ -43,7 +43,7 @@ impl Store {
     /// another process writes, this may be out of date at once.
     ///
     /// # Errors
-    /// The files cannot be read, or a newer spot has written `instances.json`.
+    /// The files cannot be read, or a newer spot has written them.
     pub fn salvageable(&self) -> Result<Salvage> {
         look(&self.shared().layout).map(|(salvage, ..)| salvage)
     }
@@ -94,13 +94,16 @@ fn salvage(shared: &Shared) -> Result<Salvage> {
 fn look(layout: &Layout) -> Result<(Salvage, Vec<Damaged>, Replay)> {
     let snapshot = snapshot(layout)?;
     let replay = Replay::of(&snapshot.journal);
+    // What a newer spot wrote is not damaged: nothing may be made of it that it would not understand.
+    if let Some(line) = replay.newer {
+        return Err(too_new(layout, line));
+    }
     let mut damaged = Vec::new();
     let mut restored_from = None;
     let mut needed = replay.damage.is_some();
     let base = replay.base().0;
     let mut document = match snapshot.instances.as_deref().map(Document::parse) {
         Some(Ok(document)) if document.applied().is_none_or(|applied| applied >= base) => document,
-        // A newer spot's file is not damaged: nothing may be made of it that it would not understand.
         Some(Err(error)) if error.code() == Some("StateTooNew") => {
             return Err(error.context("instances.json"));
         }

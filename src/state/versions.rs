@@ -85,13 +85,14 @@ fn what_a_newer_spot_wrote_is_refused_and_left_alone() {
             "StateTooNew",
             "written by a newer spot (version 2 of the file; this one knows up to 1)",
         ),
-        ("newer-journal", "JournalDamaged", "line 2 of .spot/journal.jsonl was written by a newer spot"),
+        ("newer-journal", "StateTooNew", "line 2 of .spot/journal.jsonl was written by a newer spot"),
     ] {
         let folder = project(version);
         let before = files(folder.path());
         let store = Store::open(folder.path());
         let refused = store.writer("spot destroy", Duration::ZERO, &|_| {}).unwrap_err();
-        for error in [store.read().unwrap_err(), refused] {
+        let unsaved = store.salvage("spot state salvage").unwrap_err();
+        for error in [store.read().unwrap_err(), refused, unsaved] {
             assert_eq!(error.code(), Some(code), "{version}");
             assert!(error.message().contains(words), "{version}: {}", error.message());
             assert!(error.hint().is_some(), "{version}");
