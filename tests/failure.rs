@@ -5,7 +5,7 @@ use std::process::Stdio;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::spot::{Finished, Spot, eventually};
+use crate::spot::{Finished, Spot, ended, eventually};
 
 fn project() -> Spot {
     let spot = Spot::new();
@@ -105,7 +105,7 @@ fn control_c_rolls_back_and_a_second_one_leaves_it_to_the_next_command() {
             eventually(mark, 60, || journal(spot).contains(mark));
             kill(Pid::from_raw(run.id().try_into().unwrap()), Signal::SIGINT).unwrap();
         }
-        let output = run.wait_with_output().unwrap();
+        let output = ended(run);
         Finished {
             code: output.status.code().unwrap_or(-1),
             stdout: String::new(),

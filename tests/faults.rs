@@ -12,7 +12,7 @@ use spot::sandbox::{Options, ec2};
 use spot::ui::{Answer, Recorder};
 use spot::{Host, Outcome, Sandbox};
 
-use crate::spot::{Finished, Spot};
+use crate::spot::{Finished, Spot, ended};
 
 /// A fleet with all that a deployment has.
 const CONFIG: &str = "[fleet]\ncount = 4\nregions = [\"us-west-2\", \"eu-central-1\"]\ntypes = [\"t3.micro\", \"t3a.micro\"]\n\
@@ -185,7 +185,7 @@ fn interrupted_at(record: usize, times: usize, command: &[&str]) {
         kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGINT).unwrap();
         std::thread::sleep(Duration::from_millis(20));
     }
-    let output = child.wait_with_output().unwrap();
+    let output = ended(child);
     let stderr = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() {
         assert_eq!(output.status.code(), Some(130), "{when}: {stderr}");

@@ -3,7 +3,7 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::spot::{Spot, eventually};
+use crate::spot::{Spot, ended, eventually};
 
 fn project() -> Spot {
     let spot = Spot::new();
@@ -52,7 +52,7 @@ fn control_c_ends_in_good_order_and_says_what_exists() {
     let create = command.spawn().unwrap();
     eventually("instances are in the journal", 60, || journal(&spot).contains("\"phase\":\"launched\""));
     kill(Pid::from_raw(create.id().try_into().unwrap()), Signal::SIGINT).unwrap();
-    let output = create.wait_with_output().unwrap();
+    let output = ended(create);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(130), "{stderr}");
     assert!(

@@ -15,7 +15,7 @@ use spot::ui::{Answer, Recorder};
 use spot::{Host, HostBuilder, Sandbox};
 
 use crate::moto::start_moto;
-use crate::spot::Spot;
+use crate::spot::{Spot, ended};
 
 const PLAN: Mode = Mode::Plan { permissions: false };
 
@@ -236,7 +236,7 @@ fn a_line_of_the_repl_is_planned_too() {
         .unwrap()
         .write_all(b"aws::ensure_network(#{ region: \"us-west-2\" });\nstate::networks().len()\n")
         .unwrap();
-    let output = child.wait_with_output().unwrap();
+    let output = ended(child);
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(
         text.contains("+ CreateSecurityGroup us-west-2"),

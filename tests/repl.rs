@@ -6,7 +6,7 @@ use std::process::Stdio;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::spot::{Spot, eventually};
+use crate::spot::{Spot, ended, eventually};
 
 #[test]
 fn lines_run_one_after_the_other() {
@@ -16,7 +16,7 @@ fn lines_run_one_after_the_other() {
     let mut repl = command.spawn().unwrap();
     let lines = "let x = 20;\nx * 2\nfn add(a, b) {\n a + b\n}\nadd(x, 1)\nx.oops\naws::identity().account\nhelp ssh::run\nhelp ssh::rnu\nexit\n";
     repl.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
-    let output = repl.wait_with_output().unwrap();
+    let output = ended(repl);
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(0), "{stdout}\n{stderr}");
     for part in
@@ -43,7 +43,7 @@ fn every_line_may_be_interrupted() {
         kill(process, Signal::SIGINT).unwrap();
     }
     writeln!(input, "20 + 2\nexit").unwrap();
-    let output = repl.wait_with_output().unwrap();
+    let output = ended(repl);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{stderr}");
     assert!(String::from_utf8_lossy(&output.stdout).contains("22"), "{stderr}");
@@ -64,6 +64,7 @@ fn a_signal_at_the_prompt_ends_it_and_the_history_is_kept() {
             std::fs::read_to_string(&history).is_ok_and(|text| text.contains("let kept"))
         });
         kill(Pid::from_raw(repl.id().try_into().unwrap()), signal).unwrap();
+        eventually("the prompt ends", 30, || repl.try_wait().unwrap().is_some());
         assert_eq!(repl.wait().unwrap().code(), Some(130), "{signal}");
         drop(input);
     }
@@ -75,7 +76,7 @@ fn typed(spot: &Spot, lines: &str) -> (String, String) {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut repl = command.spawn().unwrap();
     repl.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
-    let output = repl.wait_with_output().unwrap();
+    let output = ended(repl);
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(0), "{stderr}");
     (String::from_utf8_lossy(&output.stdout).into_owned(), stderr)

@@ -11,7 +11,7 @@ use serde_json::Value;
 use spot::sandbox::{Options, Sandbox};
 
 use crate::moto::{Peer, free_port, start_sshd};
-use crate::spot::{Finished, Spot, eventually};
+use crate::spot::{Finished, Spot, ended, eventually};
 
 const BUCKET: &str = "team-bucket";
 const REGION: &str = "us-west-2";
@@ -192,7 +192,7 @@ fn seen(spot: &Spot) -> Vec<String> {
 }
 
 fn finish(child: Child) -> Finished {
-    let output = child.wait_with_output().unwrap();
+    let output = ended(child);
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Finished {
         code: output.status.code().unwrap_or(-1),

@@ -2,10 +2,16 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tempfile::TempDir;
+
+/// No run of a test takes so long, on a machine however busy.
+const LONGEST: Duration = Duration::from_secs(600);
 
 /// A project in a temporary folder and the way to run spot in it.
 pub struct Spot {
@@ -89,7 +95,8 @@ impl Spot {
 
     /// Runs spot with arguments and waits for its end.
     pub fn run(&self, arguments: &[&str]) -> Finished {
-        let output = self.command(arguments).output().unwrap();
+        let mut command = self.command(arguments);
+        let output = ended(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
         Finished {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -101,6 +108,20 @@ impl Spot {
     pub fn sandbox(&self, arguments: &[&str]) -> Finished {
         self.run(&[&["--sandbox"], arguments].concat())
     }
+}
+
+/// Waits for the end of a run, and kills one that hangs: then its test fails by name, and the others go on.
+#[track_caller]
+pub fn ended(run: Child) -> Output {
+    let process = Pid::from_raw(run.id().try_into().unwrap());
+    let (tell, hear) = channel();
+    std::thread::spawn(move || tell.send(run.wait_with_output()));
+    if let Ok(output) = hear.recv_timeout(LONGEST) {
+        return output.unwrap();
+    }
+    kill(process, Signal::SIGKILL).unwrap();
+    let output = hear.recv().unwrap().unwrap();
+    panic!("no end within {LONGEST:?}:\n{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Polls until a condition holds.

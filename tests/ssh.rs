@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::Stdio;
 
-use crate::spot::Spot;
+use crate::spot::{Spot, ended};
 
 const RECIPE: &str = r#"
 let hosts = state::instances();
@@ -76,7 +76,7 @@ fn shells(spot: &Spot) {
     let mut command = spot.command(&["--sandbox", "ssh", "2", "--", "cat; echo end"]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(b"typed\n").unwrap();
-    assert_eq!(child.wait_with_output().unwrap().stdout, b"typed\nend\n");
+    assert_eq!(ended(child).stdout, b"typed\nend\n");
     for (word, expected) in [
         ("9", "there is no instance 9: there are 3"),
         ("i-", "several instances begin with `i-`"),
@@ -105,7 +105,7 @@ fn shells(spot: &Spot) {
     let mut child = command.spawn().unwrap();
     let mut keyboard = child.stdin.take().unwrap();
     keyboard.write_all(b"stty size; exit 5\n").unwrap();
-    let output = child.wait_with_output().unwrap();
+    let output = ended(child);
     drop(keyboard);
     let seen = String::from_utf8_lossy(&output.stdout);
     assert!(seen.contains("31 91") && seen.contains("code 5") && seen.contains("restored"), "{seen}");

@@ -24,7 +24,11 @@ pub fn fit<'a>(text: &'a str, columns: usize, style: &Style) -> Cow<'a, str> {
     let mut used = 0;
     let mut end = 0;
     for (index, character) in text.char_indices() {
-        used += character.width().unwrap_or(0);
+        used += match character {
+            // Takes no column itself and makes the character before it an emoji of two (UTS 51).
+            '\u{fe0f}' => 1,
+            other => other.width().unwrap_or(0),
+        };
         if used > room {
             break;
         }
@@ -51,6 +55,7 @@ mod tests {
         assert_eq!(fit("日本語", 5, &UNICODE), "日本…");
         assert_eq!(fit("日本語", 4, &UNICODE), "日…");
         assert_eq!(fit("e\u{301}clair", 3, &UNICODE), "e\u{301}c…");
+        assert_eq!(fit("☁\u{fe0f}☁\u{fe0f}☁\u{fe0f}", 4, &UNICODE), "☁\u{fe0f}☁…");
         assert_eq!(fit("eclair", 5, &Style::PLAIN), "ec...");
         assert_eq!(fit("eclair", 2, &Style::PLAIN), "..");
         assert_eq!(fit("eclair", 0, &UNICODE), "");

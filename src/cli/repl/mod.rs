@@ -106,10 +106,14 @@ impl<'a> Repl<'a> {
     fn run(mut self, activity: &Activity) -> Result<End, Failure> {
         let prompt = if self.options.sandbox { "spot (sandbox)> " } else { "spot> " };
         let mut pending = String::new();
-        while !activity.is_leaving() {
+        loop {
             self.refresh_words();
             self.ui.suspend();
             activity.set_idle(true);
+            // Asked only now: a signal that came earlier found something running and woke no prompt.
+            if activity.is_leaving() {
+                break;
+            }
             let read = self.editor.readline(if pending.is_empty() { prompt } else { MORE });
             activity.set_idle(false);
             let line = match read {
