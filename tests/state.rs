@@ -187,6 +187,35 @@ fn a_holder_on_another_machine_is_deprived_only_by_force() {
 }
 
 #[test]
+fn what_was_told_to_end_is_known_as_such_before_anybody_saw_it_end() {
+    let spot = Spot::new();
+    spot.sandbox(&["create", "--count", "2", "--regions", "us-west-2"]).expect(0);
+    spot.write("recipes/end.rhai", "aws::terminate([state::instances()[0]]);");
+    spot.sandbox(&["end"]).expect(0);
+    let known = spot.instances(".spot/sandbox");
+    let states: Vec<_> = known.iter().map(|instance| instance["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["shutting-down", "running"]);
+    let done = spot.sandbox(&["create", "--count", "2", "--heal"]).expect(0);
+    assert!(done.all().contains("2 hosts ready"), "another is launched: {}", done.all());
+}
+
+#[test]
+fn nothing_is_launched_in_place_of_what_could_not_be_ended() {
+    let spot = Spot::new();
+    let create = ["create", "--count", "2", "--regions", "us-west-2", "--heal"];
+    spot.sandbox(&create).expect(0);
+    spot.write("recipes/mark.rhai", "state::update(state::instances()[0], #{ phase: \"interrupted\" });");
+    spot.sandbox(&["mark"]).expect(0);
+    let refusal = ["--fault", "error:TerminateInstances=UnauthorizedOperation/403"];
+    let healed = spot.sandbox(&[&refusal[..], &create].concat()).expect(3);
+    assert!(healed.stderr.contains("1 instance could not be ended, and may live on"), "{}", healed.all());
+    let there = "fleet::instances().filter(|host| fleet::is_there(host)).len()";
+    assert_eq!(spot.sandbox(&["eval", there]).expect(0).stdout, "2\n");
+    spot.sandbox(&create).expect(0);
+    assert_eq!(spot.sandbox(&["eval", there]).expect(0).stdout, "2\n");
+}
+
+#[test]
 fn drift_is_found_in_both_directions_and_repaired() {
     // An instance of the spot market cannot be stopped.
     let (spot, _sandbox, behind) = fleet_on("on-demand");

@@ -166,7 +166,9 @@ fn agreement(view: &View, asked: &Asked, broken: &mut Vec<String>) {
     let living: BTreeSet<&str> = view.living().map(|held| held.id.as_str()).collect();
     let gone = |state: Option<&str>| matches!(state, Some("terminated" | "shutting-down"));
     for instance in view.state.instances().filter(|instance| !gone(instance.state.as_deref())) {
-        if !living.contains(instance.id.as_str()) && !asked.interrupted {
+        // Of an order to terminate that a killed command gave, nobody knows what came.
+        let unknown = asked.interrupted || view.is_open(&instance.region);
+        if !living.contains(instance.id.as_str()) && !unknown {
             broken.push(format!("state and cloud disagree: {} is in state and does not live", instance.id));
         }
     }

@@ -245,6 +245,7 @@ pub trait Cloud: Send + Sync {
     /// call, however many they are.
     async fn spot_status(&self, region: &str, ids: &[String]) -> Result<Vec<SpotStatus>>;
 
-    /// What an intent that was never closed has really made, found by its token.
+    /// What an intent that was never closed has really made, found by its token, or what has become of
+    /// those that it was to terminate.
     async fn settle(&self, open: &Intent) -> Result<Settled>;
 }

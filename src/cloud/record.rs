@@ -71,7 +71,8 @@ impl Record for Unrecorded {
 /// What an open intent turned out to have made.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Settled {
-    /// Instances that exist because of it, those that are already terminated included.
+    /// Instances that exist because of it, those that are already terminated included; of an order to
+    /// terminate, those that it was about.
     pub instances: Vec<Instance>,
     /// Other resources that exist because of it.
     pub resources: Vec<Owned>,

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::context::Context;
 use super::rollback::Made;
 use super::target;
-use crate::cloud::{self, Instance as CloudInstance};
+use crate::cloud::{self, Instance as CloudInstance, InstanceState};
 use crate::error::{Error, Result};
 use crate::state::{self, Instance, IntentId, Network, Outcome, Writer};
 
@@ -82,6 +82,15 @@ impl Journal {
 
     fn removals(&self) -> MutexGuard<'_, HashMap<cloud::IntentId, String>> {
         self.removals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The instances that an order was given to terminate, as they are from then on: were nobody to see
+    /// them end, state would otherwise tell that they run.
+    fn ending(&self, result: &Value) -> Vec<Instance> {
+        let ids = result.get("terminated").and_then(Value::as_array).into_iter().flatten();
+        let known = ids.filter_map(|id| self.writer.instance(id.as_str()?));
+        let state = Some(InstanceState::ShuttingDown.as_str().to_owned());
+        known.map(|instance| Instance { state: state.clone(), ..instance }).collect()
     }
 
     /// An instance as it comes into state.
@@ -166,8 +175,10 @@ impl cloud::Record for Journal {
     }
 
     fn succeeded(&self, id: cloud::IntentId, result: Value, launched: &[CloudInstance]) -> Result<()> {
-        let instances = launched.iter().map(|instance| self.known(instance)).collect::<Result<Vec<_>>>()?;
+        let mut instances =
+            launched.iter().map(|instance| self.known(instance)).collect::<Result<Vec<_>>>()?;
         let shown: Vec<_> = instances.iter().map(super::state::instance_value).collect::<Result<_>>()?;
+        instances.extend(self.ending(&result));
         // A part that was made is in state in the very record that closes its intent: were the process
         // to die before the network is complete, its region would otherwise be forgotten.
         let networks = match (self.parts().remove(&id), result.get("id").and_then(Value::as_str)) {

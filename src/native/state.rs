@@ -263,8 +263,9 @@ pub mod state {
     }
 
     /// Finds out what became of calls whose answer an earlier run never saw, and takes into state
-    /// the instances that they made; a rollback that was not completed is gone on with. Returns one
-    /// object for each: `action`, `region`, `since`, `found` (ids; of a rollback, what is gone), `error`.
+    /// the instances that they made, or that they ended; a rollback that was not completed is gone on
+    /// with. Returns one object for each: `action`, `region`, `since`, `found` (ids; of a rollback and of
+    /// an order to terminate, what is gone or going), `error`.
     ///
     /// ```rhai
     /// for past in state::settle() { print(past.action); }
@@ -325,6 +326,18 @@ fn settle_all(spot: &Context, own: bool) -> Result<Vec<Value>> {
             result => result,
         };
         let (found, error) = match result {
+            Ok(about) if open.intent.action == "TerminateInstances" => {
+                let ending = about.instances.iter().filter(|instance| instance.state.is_ending());
+                let ending = ending.filter_map(|instance| {
+                    let state = Some(instance.state.as_str().to_owned());
+                    writer.instance(&instance.id).map(|known| Instance { state, ..known })
+                });
+                let instances: Vec<_> = ending.collect();
+                let found: Vec<String> = instances.iter().map(|instance| instance.id.clone()).collect();
+                let result = json!({ "terminated": found });
+                writer.succeeded_with(open.id, Outcome { result, instances, ..Outcome::default() })?;
+                (found, None)
+            }
             Ok(made) => {
                 let alive = made.instances.iter().filter(|instance| !instance.state.is_ending());
                 let instances = alive

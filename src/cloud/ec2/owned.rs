@@ -9,7 +9,7 @@ use super::Ec2;
 use super::convert::{filter, owner_filters};
 use super::listing::{living, owned_instance};
 use super::mutation::token_filters;
-use crate::cloud::{Intent, Market, Owned, Owner, ResourceKind, Settled, Undo};
+use crate::cloud::{InstanceFilter, Intent, Market, Owned, Owner, ResourceKind, Settled, Undo};
 use crate::error::{Error, Result};
 
 /// EC2 takes so many values in one filter.
@@ -62,6 +62,12 @@ impl Ec2 {
     }
 
     pub(super) async fn settle_intent(&self, open: &Intent) -> Result<Settled> {
+        if open.action == "TerminateInstances" {
+            let ids = open.parameters["ids"].as_array().into_iter().flatten();
+            let ids: Vec<String> = ids.filter_map(|id| id.as_str().map(str::to_owned)).collect();
+            let instances = self.describe(&open.region, &InstanceFilter::ids(ids)).await?;
+            return Ok(Settled { instances, resources: Vec::new() });
+        }
         let Some(kind) = made_by(&open.action) else {
             return Ok(Settled::default());
         };
