@@ -64,4 +64,4 @@ pub use host::{
     Session, Submission,
 };
 pub use sandbox::Sandbox;
-pub use script::{Argument, Library, Origin, Script};
+pub use script::{Argument, CODES, Code, Finding, Library, Origin, Script, Severity};

@@ -60,10 +60,15 @@ fn a_misspelt_property_gets_a_suggestion() {
 #[test]
 fn options_are_checked_by_name_and_type() {
     let spot = Spot::new();
-    spot.write("recipes/bad.rhai", "aws::find_image(#{ regoin: \"us-west-2\", region: \"us-west-2\" });\n");
-    let finished = spot.run(&["--sandbox", "bad"]).expect(1);
-    assert!(finished.stderr.contains("unknown option `regoin`"), "{}", finished.all());
-    assert!(finished.stderr.contains("did you mean `region`?"), "{}", finished.all());
+    let wrong = "#{ regoin: \"us-west-2\", region: \"us-west-2\" }";
+    spot.write("recipes/bad.rhai", &format!("aws::find_image({wrong});\n"));
+    // What only the call sees.
+    spot.write("recipes/late.rhai", &format!("let wrong = {wrong};\naws::find_image(wrong);\n"));
+    for (recipe, message) in [("bad", "has no option `regoin`"), ("late", "unknown option `regoin`")] {
+        let finished = spot.run(&["--sandbox", recipe]).expect(1);
+        assert!(finished.stderr.contains(message), "{}", finished.all());
+        assert!(finished.stderr.contains("did you mean `region`?"), "{}", finished.all());
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod spot;
 
 mod architecture;
 mod chaos;
+mod check;
 mod command_line;
 mod defects;
 mod deploy;
@@ -20,6 +21,7 @@ mod interruption;
 mod kill_points;
 mod market;
 mod moto;
+mod mutants;
 mod plan;
 mod recipes;
 mod repl;

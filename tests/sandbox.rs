@@ -379,7 +379,8 @@ fn a_recipe_makes_things_go_wrong_and_sees_what_follows() {
         aws::wait_for([host], "terminated");
 
         let wrong = [];
-        for it in [|| sandbox::faults("throtle=1"), || sandbox::faults(5), || sandbox::capacity(#{ zne: "a" }),
+        let misspelt = #{ zne: "a" };
+        for it in [|| sandbox::faults("throtle=1"), || sandbox::faults(5), || sandbox::capacity(misspelt),
                    || sandbox::capacity(#{ zone: "us-wset-2a" }), || sandbox::advance("x"), || sandbox::advance(-1),
                    || sandbox::clock(#{ speed: -1 }), || sandbox::host("x/y"), || sandbox::host(host, "refsues")] {
             try { it.call(); wrong.push("accepted"); } catch (e) { wrong.push(e.message); }

@@ -1,8 +1,10 @@
 //! The command line: one file per command.
 
+mod check;
 mod completions;
 mod eject;
 mod eval;
+mod explain;
 mod fields;
 mod history;
 mod init;
@@ -81,6 +83,13 @@ enum Command {
         /// The line, as the REPL takes it
         #[arg(value_name = "CODE")]
         code: String,
+    },
+    /// Look for mistakes in recipes and modules without running them
+    Check(check::Check),
+    /// Say what a code of `spot check` means, with an example; without one, list them all
+    Explain {
+        /// The code, such as unknown-option
+        code: Option<String>,
     },
     /// Open a terminal on an instance, or run one command there
     #[command(override_usage = "spot ssh [ID|INDEX] [-- COMMAND…]")]
@@ -195,6 +204,8 @@ fn run(cli: &Cli, words: &[String], ui: &Arc<dyn Ui>) -> Result<u8, Failure> {
         }
         Command::Repl => repl::run(&cli.options, ui),
         Command::Eval { code } => eval::run(&cli.options, ui, code),
+        Command::Check(check) => check.run(&cli.options, ui),
+        Command::Explain { code } => Ok(explain::run(ui, cli.options.json, code.as_deref())?),
         Command::Ssh { instance, tty, command } => {
             ssh::run(&cli.options, ui, instance.as_deref(), command, *tty)
         }

@@ -1,6 +1,8 @@
 //! The Rhai engine that recipes run on: limits, natives, stdlib.
 
-use rhai::{AST, Dynamic, Engine, EvalAltResult, Module, Scope};
+use std::sync::Arc;
+
+use rhai::{AST, Dynamic, Engine, EvalAltResult, Module, OptimizationLevel, Scope};
 use serde_json::Value;
 
 use super::failure::Failure;
@@ -32,6 +34,8 @@ pub(crate) fn build(context: &Context) -> Result<(Engine, Vec<Loaded>), Failure>
         .set_max_functions(10_000)
         .set_max_modules(1_000)
         .set_strict_variables(true)
+        // The check has to see what is written.
+        .set_optimization_level(OptimizationLevel::None)
         .set_fail_on_invalid_map_property(true)
         .set_module_resolver(ProjectModules::new(context.project()));
     engine.set_default_tag(Dynamic::from(context.clone()));
@@ -61,6 +65,7 @@ pub(crate) struct Loaded {
     pub origin: String,
     /// Part of the binary, and checked when that was tested.
     pub embedded: bool,
+    pub text: Arc<str>,
     pub ast: AST,
 }
 
@@ -80,7 +85,12 @@ fn register_stdlib(engine: &mut Engine, context: &Context) -> Result<Vec<Loaded>
         let module = Module::eval_ast_as_new(Scope::new(), &ast, engine)
             .map_err(|error| Failure::of(context, &origin, &error))?;
         engine.register_static_module(&script.name, module.into());
-        loaded.push(Loaded { origin, embedded: script.origin.path().is_none(), ast });
+        loaded.push(Loaded {
+            origin,
+            embedded: script.origin.path().is_none(),
+            text: Arc::clone(&script.text),
+            ast,
+        });
     }
     Ok(loaded)
 }

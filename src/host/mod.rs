@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::native::Context;
 pub use crate::native::OnFailure;
 pub(crate) use crate::native::{Deployment, to_json};
-use crate::script::{Argument, Given, Library, Script, calls_args};
+use crate::script::{Argument, Finding, Given, Library, SYNTAX, Script, calls_args};
 use crate::ui::{Event, Level};
 
 /// A place where recipes run: one project, one cloud, one terminal or other consumer of events.
@@ -253,6 +253,25 @@ impl Host {
         self.compile(&script).map(drop)
     }
 
+    /// Everything that is wrong with a script, or seems to be, in its order: what `spot check` shows. What
+    /// has the severity of an error keeps the script from running.
+    pub fn findings(&self, script: &Script) -> Vec<Finding> {
+        match self.context.compile(&self.engine, script) {
+            Ok(ast) => self.context.check().findings(&self.engine, &script.text, &ast),
+            Err(error) => {
+                let position = error.position();
+                let failure =
+                    Failure::of(&self.context, &script.origin.to_string(), &EvalAltResult::from(error));
+                vec![Finding {
+                    code: &SYNTAX,
+                    severity: SYNTAX.severity,
+                    error: failure.error.clone(),
+                    position,
+                }]
+            }
+        }
+    }
+
     /// A session for lines typed one after the other.
     pub fn session(&self) -> Session<'_> {
         Session::new(self)
@@ -288,17 +307,18 @@ impl Host {
             .context
             .compile(&self.engine, script)
             .map_err(|error| Failure::of(&self.context, &origin, &EvalAltResult::from(error)))?;
-        self.check_calls(&origin, &ast)?;
+        self.refuse_errors(&origin, &script.text, &ast)?;
         for module in self.modules.iter().filter(|module| !module.embedded) {
-            self.check_calls(&module.origin, &module.ast)?;
+            self.refuse_errors(&module.origin, &module.text, &module.ast)?;
         }
         Ok(ast)
     }
 
-    fn check_calls(&self, origin: &str, ast: &AST) -> std::result::Result<(), Failure> {
-        let Some(mistake) = self.context.check().unknown_function(&self.engine, ast) else { return Ok(()) };
-        let mut failure = Failure::from(mistake.error);
-        failure.source = failure::source_frame(&self.context, origin, mistake.position);
+    fn refuse_errors(&self, origin: &str, text: &str, ast: &AST) -> std::result::Result<(), Failure> {
+        let found = self.context.check().first_error(&self.engine, text, ast);
+        let Some(finding) = found else { return Ok(()) };
+        let mut failure = Failure::from(finding.error);
+        failure.source = failure::source_frame(&self.context, origin, finding.position);
         Err(failure)
     }
 

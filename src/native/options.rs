@@ -4,6 +4,7 @@ use rhai::{Dynamic, Map};
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result, nearest};
+use crate::script::options_of;
 
 /// The longest time that an option may ask for; a clock overflows far later.
 const LONGEST: std::time::Duration = std::time::Duration::from_secs(30 * 24 * 3600);
@@ -32,6 +33,11 @@ impl Options {
 
     /// The value of a key, or `None` when it is absent or `()`.
     pub fn optional<T: DeserializeOwned>(&mut self, key: &'static str) -> Result<Option<T>> {
+        debug_assert!(
+            options_of(self.function).is_some_and(|takes| takes.has(key)),
+            "{}: the option `{key}` has to be in src/script/check/options.rs",
+            self.function
+        );
         self.known.push(key);
         let Some(value) = self.map.remove(key).filter(|value| !value.is_unit()) else { return Ok(None) };
         let as_number = |error| match value.as_int() {
@@ -75,6 +81,11 @@ impl Options {
 
     /// Refuses the keys that nobody asked for.
     pub fn finish(self) -> Result<()> {
+        debug_assert!(
+            options_of(self.function).is_some_and(|takes| takes.all().all(|key| self.known.contains(&key))),
+            "{}: src/script/check/options.rs has options that nobody reads",
+            self.function
+        );
         let Some(key) = self.map.keys().next() else { return Ok(()) };
         let error = Error::script(format!("{}: unknown option `{key}`", self.function));
         Err(match nearest(key, self.known.iter().copied()) {
@@ -116,31 +127,38 @@ mod tests {
 
     fn options(entries: &[(&str, Dynamic)]) -> Options {
         Options::new(
-            "aws::launch",
+            "ssh::forward",
             entries.iter().map(|(key, value)| ((*key).into(), value.clone())).collect(),
         )
     }
 
     #[test]
     fn reads_typed_values_and_defaults() {
-        let mut o =
-            options(&[("region", "us-west-2".into()), ("count", 3_i64.into()), ("wait", 2_i64.into())]);
-        assert_eq!(o.required::<String>("region").unwrap(), "us-west-2");
-        assert_eq!(o.or("count", 1_u32).unwrap(), 3);
-        assert_eq!(o.optional::<String>("image").unwrap(), None);
-        assert_eq!(o.seconds("wait", std::time::Duration::ZERO).unwrap().as_secs(), 2);
+        let mut o = options(&[
+            ("remote_host", "db".into()),
+            ("remote_port", 3_i64.into()),
+            ("local_port", 2_i64.into()),
+        ]);
+        assert_eq!(o.required::<String>("remote_host").unwrap(), "db");
+        assert_eq!(o.or("remote_port", 1_u32).unwrap(), 3);
+        assert_eq!(o.seconds("local_port", std::time::Duration::ZERO).unwrap().as_secs(), 2);
         assert!(o.finish().is_ok());
+        let mut o = options(&[]);
+        assert_eq!(o.optional::<String>("remote_host").unwrap(), None);
+        assert_eq!(o.or("remote_port", 1_u32).unwrap(), 1);
     }
 
     #[test]
     fn refuses_unknown_missing_and_mistyped_keys() {
-        let mut o = options(&[("regoin", "x".into())]);
-        assert!(o.required::<String>("region").unwrap_err().message().contains("`region` is missing"));
+        let mut o = options(&[("remote_prot", "x".into())]);
+        assert!(o.required::<u16>("remote_port").unwrap_err().message().contains("`remote_port` is missing"));
+        let _ = (o.optional::<String>("remote_host"), o.optional::<u16>("local_port"));
         let error = o.finish().unwrap_err();
-        assert_eq!(error.message(), "aws::launch: unknown option `regoin`");
-        assert_eq!(error.hint(), Some("did you mean `region`?"));
-        let error = options(&[("count", "three".into())]).required::<u32>("count").unwrap_err();
-        assert!(error.message().starts_with("aws::launch: option `count`: "), "{error}");
-        assert!(options(&[("wait", (-1_i64).into())]).seconds("wait", std::time::Duration::ZERO).is_err());
+        assert_eq!(error.message(), "ssh::forward: unknown option `remote_prot`");
+        assert_eq!(error.hint(), Some("did you mean `remote_port`?"));
+        let error = options(&[("remote_port", "three".into())]).required::<u32>("remote_port").unwrap_err();
+        assert!(error.message().starts_with("ssh::forward: option `remote_port`: "), "{error}");
+        let mut o = options(&[("local_port", (-1_i64).into())]);
+        assert!(o.seconds("local_port", std::time::Duration::ZERO).is_err());
     }
 }

@@ -27,7 +27,7 @@ pub(crate) fn run(call: &NativeCallContext, name: &str, arguments: Map) -> Answe
         })?;
         let given = Given::values(arguments);
         spot.check().arguments(&script.name, &ast, &given).map_err(throw)?;
-        let result = match spot.check().unknown_function(engine, &ast) {
+        let result = match spot.check().first_error(engine, &script.text, &ast) {
             Some(mistake) => Err(mistake.thrown()),
             None => {
                 let before = spot.enter(&script.name, given, false);

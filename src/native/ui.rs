@@ -259,7 +259,7 @@ fn series(mut row: Dynamic) -> Result<Series> {
             }
         }
     }
-    let mut row = Options::of("ui::chart", row)?;
+    let mut row = Options::of("ui::chart row", row)?;
     let label = row.required::<String>("label")?;
     let value = row.optional::<f64>("value")?;
     let values = row.optional::<Vec<Option<f64>>>("values")?;

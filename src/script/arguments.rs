@@ -45,7 +45,8 @@ const MASK: &str = "***";
 /// A flag with one of these in its name takes a secret.
 const SECRETS: [&str; 6] = ["secret", "token", "password", "passphrase", "credential", "api-key"];
 
-fn names_a_secret(name: &str) -> bool {
+/// Whether something of this name is a secret.
+pub(super) fn names_a_secret(name: &str) -> bool {
     let name = name.to_lowercase().replace('_', "-");
     SECRETS.iter().any(|word| name.contains(word))
 }

@@ -13,6 +13,7 @@ mod resolver;
 #[cfg(test)]
 pub use arguments::RESERVED;
 pub use arguments::{Argument, Given};
-pub use check::{Check, calls_args};
+pub(crate) use check::options_of;
+pub use check::{CODES, Check, Code, Finding, SYNTAX, Severity, calls_args, code};
 pub use library::{Library, Origin, Script};
 pub use resolver::ProjectModules;

@@ -22,7 +22,7 @@ impl ProjectModules {
         ProjectModules { root: root.into(), check: None }
     }
 
-    /// Refuses modules that call functions which do not exist.
+    /// Refuses modules in which something is bound to fail.
     #[must_use]
     pub fn checked(mut self, check: &Check) -> Self {
         self.check = Some(check.clone());
@@ -65,7 +65,7 @@ impl ModuleResolver for ProjectModules {
         };
         let mut ast = engine.compile(script.source()).map_err(|error| wrap(error.into()))?;
         ast.set_source(script.origin.to_string());
-        let mistake = self.check.as_ref().and_then(|check| check.unknown_function(engine, &ast));
+        let mistake = self.check.as_ref().and_then(|check| check.first_error(engine, &script.text, &ast));
         if let Some(mistake) = mistake {
             return Err(wrap(mistake.thrown()));
         }
