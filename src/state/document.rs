@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::fields::Fields;
 use super::record::Record;
+use super::usual::Usual;
 use super::{Instance, IntentId, Network, OpenIntent};
 use crate::error::{Error, Result};
 
@@ -122,11 +123,16 @@ impl Document {
 
     /// Reads the text of `instances.json`. Errors say what and where, without naming the file.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self> {
-        let value: Value = serde_json::from_slice(bytes).map_err(|e| {
-            let what = if bytes.is_empty() { "the file is empty".to_owned() } else { e.to_string() };
-            Error::state(format!("line {}, column {}: not JSON: {what}", e.line(), e.column()))
-        })?;
-        let mut fields = Fields::of(value)?;
+        let (rows, mut fields) = match Usual::read(bytes) {
+            Some(usual) => (Some(usual.instances), Fields::of(Value::Object(usual.rest))?),
+            None => {
+                let value: Value = serde_json::from_slice(bytes).map_err(|e| {
+                    let what = if bytes.is_empty() { "the file is empty".to_owned() } else { e.to_string() };
+                    Error::state(format!("line {}, column {}: not JSON: {what}", e.line(), e.column()))
+                })?;
+                (None, Fields::of(value)?)
+            }
+        };
         // The version comes first: a newer shape must not be called a broken older one.
         if let Some(version) = fields.whole("version")?.filter(|version| *version > VERSION) {
             return Err(Error::state(format!(
@@ -136,10 +142,11 @@ impl Document {
             .with_hint("use the spot that wrote it, or a newer one"));
         }
         let mut document = Document { project: fields.text("project")?, ..Document::default() };
-        let rows = fields.array("instances")?;
-        let rows = rows.ok_or_else(|| Error::state("`instances` is missing: not a state file of spot"))?;
-        for (index, row) in rows.into_iter().enumerate() {
-            let instance = Instance::from_value(row).map_err(|e| e.context(format!("instances[{index}]")))?;
+        let rows = match rows {
+            Some(rows) => rows,
+            None => careful_rows(&mut fields)?,
+        };
+        for instance in rows {
             if document.instance(&instance.id).is_some() {
                 document.note(format!("instances.json lists {} twice; the later row counts", instance.id));
             }
@@ -261,6 +268,17 @@ impl Document {
     fn remove_network(&mut self, region: &str, vpc_id: &str) {
         self.networks.retain(|network| network.region != region || network.vpc_id != vpc_id);
     }
+}
+
+/// The instances, with an error that names what is wrong with which.
+fn careful_rows(fields: &mut Fields) -> Result<Vec<Instance>> {
+    let rows = fields.array("instances")?;
+    let rows = rows.ok_or_else(|| Error::state("`instances` is missing: not a state file of spot"))?;
+    let instances = rows
+        .into_iter()
+        .enumerate()
+        .map(|(index, row)| Instance::from_value(row).map_err(|e| e.context(format!("instances[{index}]"))));
+    instances.collect()
 }
 
 /// Instances in order of creation, found by id; each operation is logarithmic.

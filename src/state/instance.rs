@@ -63,7 +63,34 @@ pub struct Instance {
     pub other: Map<String, Value>,
 }
 
+/// An optional text of an instance.
+pub(super) type Text = fn(&mut Instance) -> &mut Option<String>;
+
 impl Instance {
+    /// The fields that are texts or absent, by their names in JSON.
+    pub(super) const TEXTS: [(&str, Text); 20] = [
+        ("type", |it| &mut it.instance_type),
+        ("state", |it| &mut it.state),
+        ("phase", |it| &mut it.phase),
+        ("error", |it| &mut it.error),
+        ("public_ip", |it| &mut it.public_ip),
+        ("private_ip", |it| &mut it.private_ip),
+        ("created", |it| &mut it.created),
+        ("ami", |it| &mut it.ami),
+        ("zone", |it| &mut it.zone),
+        ("name", |it| &mut it.name),
+        ("user", |it| &mut it.user),
+        ("market", |it| &mut it.market),
+        ("spot_request_id", |it| &mut it.spot_request_id),
+        ("token", |it| &mut it.token),
+        ("vpc_id", |it| &mut it.vpc_id),
+        ("subnet_id", |it| &mut it.subnet_id),
+        ("security_group_id", |it| &mut it.security_group_id),
+        ("deployment_id", |it| &mut it.deployment_id),
+        ("creator", |it| &mut it.creator),
+        ("expires", |it| &mut it.expires),
+    ];
+
     /// An instance of which only id and region are known.
     pub fn new(id: impl Into<String>, region: impl Into<String>) -> Self {
         Instance { id: id.into(), region: region.into(), ..Instance::default() }
@@ -75,32 +102,13 @@ impl Instance {
     /// A missing `id` or `region`, or a known field of another type; the message names the field.
     pub fn from_value(value: Value) -> Result<Self> {
         let mut fields = Fields::of(value)?;
-        Ok(Instance {
-            id: fields.required_text("id")?,
-            region: fields.required_text("region")?,
-            instance_type: fields.text("type")?,
-            state: fields.text("state")?,
-            phase: fields.text("phase")?,
-            error: fields.text("error")?,
-            public_ip: fields.text("public_ip")?,
-            private_ip: fields.text("private_ip")?,
-            created: fields.text("created")?,
-            ami: fields.text("ami")?,
-            zone: fields.text("zone")?,
-            name: fields.text("name")?,
-            user: fields.text("user")?,
-            price: fields.number("price")?,
-            market: fields.text("market")?,
-            spot_request_id: fields.text("spot_request_id")?,
-            token: fields.text("token")?,
-            vpc_id: fields.text("vpc_id")?,
-            subnet_id: fields.text("subnet_id")?,
-            security_group_id: fields.text("security_group_id")?,
-            deployment_id: fields.text("deployment_id")?,
-            creator: fields.text("creator")?,
-            expires: fields.text("expires")?,
-            other: fields.rest(),
-        })
+        let mut instance = Instance::new(fields.required_text("id")?, fields.required_text("region")?);
+        for (name, text) in Self::TEXTS {
+            *text(&mut instance) = fields.text(name)?;
+        }
+        instance.price = fields.number("price")?;
+        instance.other = fields.rest();
+        Ok(instance)
     }
 
     /// The JSON object, known fields first and without those that are not known.

@@ -13,11 +13,13 @@ impl Document {
     /// or the command for the list as hint.
     pub fn meant(&self, word: Option<&str>, list: &str) -> Result<&Instance> {
         let listed = |text: String| Error::usage(text).with_hint(format!("'{list}' shows them"));
+        if self.instance_count() == 0 {
+            return Err(Error::usage("this project has no instances"));
+        }
         let Some(word) = word else {
             let mut all = self.instances();
             return match (all.next(), all.next()) {
                 (Some(only), None) => Ok(only),
-                (None, _) => Err(Error::usage("this project has no instances")),
                 _ => Err(listed(format!(
                     "there are {} instances: name one by its id or its place",
                     self.instance_count()
@@ -75,5 +77,7 @@ mod tests {
         assert!(meant("0").is_err() && meant("").is_err());
         assert!(document.meant(None, "spot list").unwrap_err().message().contains("3 instances"));
         assert_eq!(meant("i-0ax1").unwrap_err().hint(), Some("did you mean i-0aa1?"));
+        let nothing = Document::default().meant(Some("1"), "spot list").unwrap_err();
+        assert_eq!(nothing.message(), "this project has no instances");
     }
 }

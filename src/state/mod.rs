@@ -16,6 +16,7 @@
 //! | `history` | the runs that changed something |
 //! | `meant` | which instance a person means |
 //! | `layout`, `disk`, `fields` | where the files are; the operations on them; typed fields out of JSON |
+//! | `usual` | `instances.json` read fast, where nothing is wrong with it |
 //!
 //! The files of a project:
 //!
@@ -59,6 +60,7 @@ mod replay;
 mod salvage;
 mod shared;
 mod store;
+mod usual;
 #[cfg(test)]
 mod versions;
 mod writer;
