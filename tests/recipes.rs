@@ -86,8 +86,8 @@ fn a_second_fleet_never_forgets_the_first() {
     // One of them by its id, then the rest.
     spot.sandbox(&["destroy", &first[0], "--yes"]).expect(0);
     assert_eq!(ids(&spot), both[1..]);
-    let wrong = spot.sandbox(&["destroy", "i-0000000000000dead", "--yes"]).expect(1);
-    assert!(wrong.stderr.contains("has no instance i-0000000000000dead"), "{}", wrong.all());
+    let wrong = spot.sandbox(&["destroy", "i-0000000000000dead", "--yes"]).expect(2);
+    assert!(wrong.stderr.contains("there is no instance `i-0000000000000dead`"), "{}", wrong.all());
     spot.sandbox(&["destroy", "--yes"]).expect(0);
     assert!(ids(&spot).is_empty());
 }

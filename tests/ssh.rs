@@ -13,8 +13,8 @@ for group in ssh::fold(run) { print(`${group.count} ${group.output} ${group.diff
 let odd = hosts[0].id;
 let differ = ssh::run(hosts, "hostname >/dev/null; cat /etc/odd 2>/dev/null || echo even", #{ quiet: true });
 ssh::run(hosts[0], "echo odd | sudo tee /etc/odd", #{ quiet: true });
-let folded = ssh::fold(ssh::run(hosts, "cat /etc/odd 2>/dev/null || echo even", #{ quiet: true }));
-print(`${folded[0].count} ${folded[0].output} | ${folded[1].title == `1 host: ${odd}`} ${folded[1].difference}`);
+let folded = ssh::fold(ssh::run(hosts, "echo a; echo b; cat /etc/odd 2>/dev/null || echo even", #{ quiet: true }));
+print(`${folded[0].count} | ${folded[1].title == `1 host: ${odd}`} ${folded[1].difference}`);
 ssh::run(hosts, "echo shown", #{ fold: true });
 
 let stopped = ssh::run(hosts, "exit 4", #{ quiet: true, fail_fast: true, concurrency: 1 });
@@ -45,7 +45,7 @@ fn recipes_run_gather_and_stop() {
         lines,
         [
             "3 same true",
-            "2 even | true -even",
+            "2 | true -even",
             "+odd",
             r#"["CommandFailed", "NotBegun", "NotBegun"]"#,
             r#"["CommandFailed", "CommandFailed", "NotBegun"]"#,

@@ -130,7 +130,7 @@ fn list(records: &[PathBuf], options: &Options, ui: &Arc<dyn Ui>) -> Result<()> 
             Column::right("calls"),
         ],
         rows: rows.iter().map(row).collect(),
-        footer: Some("spot runs N shows one whole".to_owned()),
+        footer: Some("'spot runs N' shows one whole".to_owned()),
     }));
     Ok(())
 }

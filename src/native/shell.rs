@@ -17,7 +17,18 @@ const ENDED_BY_SIGNAL: u8 = 255;
 pub(crate) fn open(context: &Context, word: Option<&str>, words: &[String], tty: bool) -> Result<u8> {
     let command = (!words.is_empty()).then(|| words.join(" "));
     let list = format!("{} list --cached", context.called());
-    let id = context.document()?.meant(word, &list)?.id.clone();
+    let document = context.document()?;
+    let id = match document.meant(word, &list) {
+        Err(error) if document.instance_count() == 0 => {
+            let elsewhere = match context.sandbox() {
+                Some(_) => String::new(),
+                None => ", and '--sandbox' is for those of the sandbox".to_owned(),
+            };
+            let create = format!("'{} create' launches them{elsewhere}", context.called());
+            return Err(error.with_hint(create));
+        }
+        found => found?.id.clone(),
+    };
     let host = target::host(context, &Dynamic::from(id.clone()))?;
     let what = command.clone().unwrap_or_else(|| "a shell".to_owned());
     if !context.may("ssh", || format!("run {what}"), vec![id])? {

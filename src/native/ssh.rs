@@ -256,9 +256,10 @@ pub mod ssh {
     }
 
     /// Puts results with the same output together, the largest group first. Each group has `title`
-    /// (`3 hosts: web[1-3]`), `hosts` (`web[1-3]`), `ids`, `count`, `output`, `difference` (the lines
-    /// by which the output differs from that of the largest group; `()` for that group) and `text`
-    /// (all of it, to be printed). Hosts are called by their `name`, if they have one.
+    /// (`3 hosts: web[1-3]`, with as many names as fit), `hosts` (`web[1-3]`, all of them), `ids`,
+    /// `count`, `output`, `difference` (the lines by which the output differs from that of the largest
+    /// group; `()` for that group, and where they would be no fewer than those of the output) and
+    /// `text` (all of it, to be printed). Hosts are called by their `name`, if they have one.
     ///
     /// ```rhai,host
     /// for group in ssh::fold(ssh::run(hosts, "uname -r", #{ quiet: true })) { print(group.text); }
@@ -695,7 +696,7 @@ fn folded(results: &[Dynamic]) -> Result<Vec<Folded>> {
             let members: Vec<_> = group.members.iter().filter_map(|at| seen.get(*at)).collect();
             let hosts = hosts_in_short(members.iter().map(|(name, _, _)| name.as_str()));
             let count = members.len();
-            let title = format!("{count} host{}: {hosts}", if count == 1 { "" } else { "s" });
+            let title = format!("{count} host{}: {}", if count == 1 { "" } else { "s" }, beginning(&hosts));
             let shown = group.difference.as_ref().unwrap_or(&group.output);
             Folded {
                 text: format!("{title}\n{shown}"),
@@ -708,6 +709,28 @@ fn folded(results: &[Dynamic]) -> Result<Vec<Folded>> {
             }
         })
         .collect())
+}
+
+/// As many of the names as a heading has room for.
+fn beginning(hosts: &str) -> String {
+    const ROOM: usize = 80;
+    if hosts.len() <= ROOM {
+        return hosts.to_owned();
+    }
+    // A comma in brackets is part of a name.
+    let mut depth = 0_usize;
+    let commas = hosts.char_indices().filter_map(|(at, character)| {
+        match character {
+            '[' => depth += 1,
+            ']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        (character == ',' && depth == 0).then_some(at)
+    });
+    match commas.take_while(|at| *at <= ROOM).last().and_then(|at| hosts.get(..at)) {
+        Some(first) => format!("{first},…"),
+        None => hosts.to_owned(),
+    }
 }
 
 /// Shows outputs once that are the same.
@@ -888,4 +911,18 @@ fn parse_mode(text: &str) -> Result<u32> {
             "ssh::upload: option `mode`: expected an octal mode such as \"0644\", found \"{text}\""
         ))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::beginning;
+
+    #[test]
+    fn a_heading_has_as_many_names_as_fit() {
+        assert_eq!(beginning("web[1-3,7],db1"), "web[1-3,7],db1");
+        let ids: Vec<String> = (0..300).map(|number| format!("i-{number:017x}")).collect();
+        assert_eq!(beginning(&ids.join(",")), format!("{},…", ids[..4].join(",")));
+        let brackets = format!("web[{}]", ids.join(","));
+        assert_eq!(beginning(&brackets), brackets);
+    }
 }

@@ -85,9 +85,15 @@ impl Script {
         lines.join("\n").trim().to_owned()
     }
 
-    /// The first sentence or line of the documentation.
+    /// The first sentence of the documentation, on one line.
     pub fn summary(&self) -> String {
-        self.documentation().lines().next().unwrap_or_default().to_owned()
+        let documentation = self.documentation();
+        let paragraph: Vec<&str> = documentation.lines().take_while(|line| !line.is_empty()).collect();
+        let paragraph = paragraph.join(" ");
+        match paragraph.find(". ") {
+            Some(end) => paragraph.get(..=end).unwrap_or_default().to_owned(),
+            None => paragraph,
+        }
     }
 }
 
@@ -247,11 +253,12 @@ mod tests {
         let script = Script {
             name: "x".into(),
             origin: Origin::File("x.rhai".into()),
-            text: "#!/usr/bin/env -S spot run\n//! Does it.\n//!\n//! More.\nlet x = 1;".into(),
+            text: "#!/usr/bin/env -S spot run\n//! Does it,\n//! and well. Once.\n//!\n//! More.\nlet x = 1;"
+                .into(),
         };
-        assert_eq!(script.source().lines().count(), 5);
+        assert_eq!(script.source().lines().count(), 6);
         assert!(script.source().starts_with("// /usr/bin"));
-        assert_eq!(script.summary(), "Does it.");
-        assert_eq!(script.documentation(), "Does it.\n\nMore.");
+        assert_eq!(script.summary(), "Does it, and well.");
+        assert_eq!(script.documentation(), "Does it,\nand well. Once.\n\nMore.");
     }
 }

@@ -12,7 +12,8 @@ pub struct Group {
     /// What they have in common.
     pub output: String,
     /// The lines by which it differs from the output of the largest group, with `-` and `+` before
-    /// them and `@` lines between distant places; nothing for that group itself.
+    /// them and `@` lines between distant places; nothing for that group itself, nor where that
+    /// would be no shorter than the output.
     pub difference: Option<String>,
 }
 
@@ -34,7 +35,9 @@ pub fn fold<'a>(outputs: impl IntoIterator<Item = &'a str>) -> Vec<Group> {
     groups.sort_by_key(|group| (std::cmp::Reverse(group.members.len()), group.members.first().copied()));
     if let [majority, others @ ..] = groups.as_mut_slice() {
         for group in others {
-            group.difference = Some(difference(&majority.output, &group.output));
+            let difference = difference(&majority.output, &group.output);
+            let is_shorter = difference.lines().count() < group.output.lines().count();
+            group.difference = is_shorter.then_some(difference);
         }
     }
     groups
@@ -129,8 +132,11 @@ mod tests {
         assert_eq!((&groups[0].members[..], groups[0].difference.as_deref()), (&[0, 2, 3][..], None));
         assert_eq!(groups[1].members, [1]);
         assert_eq!(groups[1].difference.as_deref(), Some("-kernel 6.1\n+kernel 5.4"));
-        let far = fold(["a\nb\nc\nd\ne", "a\nb\nc\nd\ne", "A\nb\nc\nd\nE"]);
+        let far = fold(["a\nb\nc\nd\nd\ne", "a\nb\nc\nd\nd\ne", "A\nb\nc\nd\nd\nE"]);
         assert_eq!(far[1].difference.as_deref(), Some("-a\n+A\n@\n-e\n+E"));
+        // Nothing is gained by saying what a name is not.
+        let names = fold(["web-1", "web-2", "web-3"]);
+        assert_eq!(names.iter().map(|group| &group.difference).collect::<Vec<_>>(), [&None, &None, &None]);
         assert_eq!(fold([]), []);
     }
 

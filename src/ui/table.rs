@@ -73,7 +73,7 @@ impl Layout<'_> {
         // Sentences can be shortened; half an id or address is worth nothing.
         let prose = |index: usize| {
             let mut cells = self.table.rows.iter().filter_map(|row| row.get(index));
-            text(index) && cells.any(|cell| cell.text.contains(' '))
+            text(index) && cells.any(|cell| cell.text.split(' ').count() > 2)
         };
         shrink(&mut widths, room, prose);
         shrink(&mut widths, room, text);
