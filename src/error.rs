@@ -22,6 +22,8 @@ pub enum Kind {
     Aws,
     /// A host could not be reached or refused the session.
     Ssh,
+    /// A web server refused or did not answer.
+    Http,
     /// The state or its journal could not be read or written.
     State,
     /// Somebody else is working on the same project.
@@ -43,6 +45,7 @@ impl Kind {
             Kind::Config => "config",
             Kind::Aws => "aws",
             Kind::Ssh => "ssh",
+            Kind::Http => "http",
             Kind::State => "state",
             Kind::Locked => "locked",
             Kind::Timeout => "timeout",

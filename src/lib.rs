@@ -49,6 +49,7 @@ pub mod config;
 pub mod control;
 pub mod error;
 mod host;
+mod http;
 mod lifetime;
 mod native;
 pub mod retry;

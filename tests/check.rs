@@ -41,8 +41,15 @@ fn nothing_is_found_in_what_spot_ships_with() {
     let spot = Spot::new();
     let host = host(&spot);
     let library = Library::new(spot.folder(), None);
-    let scripts: Vec<Script> =
+    let mut scripts: Vec<Script> =
         library.recipes().unwrap().into_iter().chain(library.modules().unwrap()).collect();
+    let examples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    for entry in std::fs::read_dir(examples).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "rhai") {
+            scripts.push(Library::new(spot.folder(), None).recipe(&path.to_string_lossy()).unwrap());
+        }
+    }
     assert!(scripts.len() > 25, "{}", scripts.len());
     for script in scripts {
         let findings = host.findings(&script);

@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,8 @@ use crate::cloud::{
 use crate::config::{self, Config, SharedState};
 use crate::control::Control;
 use crate::error::{Error, Result, nearest};
+use crate::http::Client;
+use crate::retry::Retry;
 use crate::script::{Argument, Check, Given, Library, Script};
 use crate::ssh::{ConfigFiles, Passphrases, Settings as SshSettings, Ssh, keys};
 use crate::state::{Document, Holder, Store, Writer};
@@ -101,6 +103,7 @@ struct Inner {
     config: Mutex<Option<Arc<Config>>>,
     cloud: Mutex<Option<Arc<dyn Cloud>>>,
     ssh: Mutex<Option<Ssh>>,
+    http: OnceLock<Client>,
     run: Mutex<Run>,
     steps: AtomicU64,
     /// The bars of recipes: title, done, total.
@@ -152,6 +155,7 @@ impl Context {
             config: Mutex::default(),
             cloud,
             ssh: Mutex::default(),
+            http: OnceLock::new(),
             run: Mutex::default(),
             steps: AtomicU64::new(1),
             bars: Mutex::default(),
@@ -347,6 +351,12 @@ impl Context {
         self.0.runtime.reset();
         *lock(&self.0.cloud) = self.0.place.cloud.clone();
         *lock(&self.0.ssh) = None;
+    }
+
+    /// The connections of this run to web services.
+    pub fn http(&self) -> Client {
+        let retry = || Retry::default().scaled(self.0.place.time_scale);
+        self.0.http.get_or_init(|| Client::new(retry())).clone()
     }
 
     /// The SSH sessions of this run.

@@ -13,6 +13,7 @@ mod drift;
 mod expiry;
 mod fs;
 mod hosts;
+mod http;
 mod interruption;
 mod live;
 mod market;
@@ -64,6 +65,7 @@ pub(crate) fn namespaces() -> Vec<(&'static str, Shared<Module>)> {
         ("ui", ui_namespace().into()),
         ("config", exported_module!(config::config).into()),
         ("fs", exported_module!(fs::fs).into()),
+        ("http", exported_module!(http::http).into()),
         ("sys", exported_module!(sys::sys).into()),
         ("sandbox", exported_module!(sandbox::sandbox).into()),
     ]

@@ -2,6 +2,7 @@
 
 /// Name and text of each built-in recipe, sorted by name.
 pub(super) const RECIPES: &[(&str, &str)] = &[
+    ("bacalhau", include_str!("../../recipes/bacalhau.rhai")),
     ("create", include_str!("../../recipes/create.rhai")),
     ("destroy", include_str!("../../recipes/destroy.rhai")),
     ("exec", include_str!("../../recipes/exec.rhai")),
@@ -24,6 +25,7 @@ pub(super) const RECIPES: &[(&str, &str)] = &[
 
 /// Name and text of each built-in stdlib module, sorted by name.
 pub(super) const STDLIB: &[(&str, &str)] = &[
+    ("bacalhau", include_str!("../../stdlib/bacalhau.rhai")),
     ("cleanup", include_str!("../../stdlib/cleanup.rhai")),
     ("deploy", include_str!("../../stdlib/deploy.rhai")),
     ("drift", include_str!("../../stdlib/drift.rhai")),
@@ -31,7 +33,10 @@ pub(super) const STDLIB: &[(&str, &str)] = &[
     ("fleet", include_str!("../../stdlib/fleet.rhai")),
     ("health", include_str!("../../stdlib/health.rhai")),
     ("inventory", include_str!("../../stdlib/inventory.rhai")),
+    ("notify", include_str!("../../stdlib/notify.rhai")),
     ("prices", include_str!("../../stdlib/prices.rhai")),
+    ("queue", include_str!("../../stdlib/queue.rhai")),
+    ("rollout", include_str!("../../stdlib/rollout.rhai")),
     ("step", include_str!("../../stdlib/step.rhai")),
     ("templates", include_str!("../../stdlib/templates.rhai")),
     ("watch", include_str!("../../stdlib/watch.rhai")),

@@ -4,14 +4,12 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use aws_smithy_http_client::{Connector, proxy::ProxyConfig, tls};
-use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns, ResolveDnsError};
+use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns, ResolveDnsError, SharedDnsResolver};
 use aws_smithy_runtime_api::client::http::{
-    HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
-    http_client_fn,
+    HttpConnector, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::byte_stream::ByteStream;
@@ -21,6 +19,7 @@ use super::plan::{Watch, Watched};
 use super::whole::Whole;
 use crate::cloud::{Endpoint, Listener, Names, codes};
 use crate::error::{Error, Result};
+use crate::http::ByScheme;
 
 /// Answers with the caller's address in plain text.
 const ADDRESS_SERVICE: &str = "https://checkip.amazonaws.com/";
@@ -70,7 +69,10 @@ impl Transport {
         let key = (settings.connect_timeout(), settings.read_timeout());
         let mut connectors = self.connectors.lock().unwrap_or_else(PoisonError::into_inner);
         let build = || {
-            let inner = SharedHttpConnector::new(ByScheme::new(settings.clone(), self.names.clone()));
+            let inner = SharedHttpConnector::new(ByScheme::new(
+                settings.clone(),
+                self.names.clone().map(SharedDnsResolver::new),
+            ));
             let mut inner = SharedHttpConnector::new(Whole { inner });
             // What a plan answers itself has not been asked of anybody.
             if let Some(listener) = self.listener.clone() {
@@ -131,56 +133,6 @@ pub(super) fn loopback(url: &str) -> Option<IpAddr> {
         return Some(IpAddr::from([127, 0, 0, 1]));
     }
     host.parse().ok().filter(IpAddr::is_loopback)
-}
-
-/// Sends each request through the connections of its scheme, and builds those when first needed.
-struct ByScheme {
-    settings: HttpConnectorSettings,
-    names: Option<Lookup>,
-    plain: OnceLock<Connector>,
-    secure: OnceLock<Connector>,
-}
-
-impl ByScheme {
-    fn new(settings: HttpConnectorSettings, names: Option<Lookup>) -> Self {
-        ByScheme { settings, names, plain: OnceLock::new(), secure: OnceLock::new() }
-    }
-
-    fn plain(&self) -> Connector {
-        let builder = Connector::builder().connector_settings(self.settings.clone());
-        let Some(names) = self.names.clone() else { return builder.build_http() };
-        // Names can be looked up otherwise only where certificates are checked. There are none to check
-        // here, and to trust nobody spares loading those of the system; it cannot fail for want of any.
-        let nobody = tls::TlsContext::builder().with_trust_store(tls::TrustStore::empty()).build();
-        let Ok(nobody) = nobody else { return builder.build_http() };
-        builder
-            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-            .tls_context(nobody)
-            .build_with_resolver(names)
-    }
-
-    fn secure(&self) -> Connector {
-        Connector::builder()
-            .connector_settings(self.settings.clone())
-            .proxy_config(ProxyConfig::from_env())
-            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-            .build()
-    }
-}
-
-impl fmt::Debug for ByScheme {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ByScheme").finish_non_exhaustive()
-    }
-}
-
-impl HttpConnector for ByScheme {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        if request.uri().starts_with("http://") {
-            return self.plain.get_or_init(|| self.plain()).call(request);
-        }
-        self.secure.get_or_init(|| self.secure()).call(request)
-    }
 }
 
 /// The names of an endpoint, as the SDK asks for them.

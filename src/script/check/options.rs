@@ -48,6 +48,21 @@ const RUN: &[&str] = &[
     "quiet",
 ];
 
+const HTTP: &[&str] = &[
+    "headers",
+    "bearer",
+    "query",
+    "body",
+    "json",
+    "form",
+    "timeout",
+    "attempts",
+    "max_bytes",
+    "check",
+    "conceal",
+    "repeatable",
+];
+
 /// Every function with options.
 pub const OPTIONS: &[Takes] = &[
     takes(
@@ -125,6 +140,11 @@ pub const OPTIONS: &[Takes] = &[
     takes("aws::unmanaged_spot", &["region"], &[]),
     takes("aws::wait_for", &[], &["timeout"]),
     takes("fail", &[], &["hint", "code"]),
+    takes("http::delete", &[], HTTP),
+    takes("http::get", &[], HTTP),
+    takes("http::post", &[], HTTP),
+    takes("http::put", &[], HTTP),
+    takes("http::request", &[], HTTP),
     takes("retry", &[], &["attempts", "delay", "timeout", "any"]),
     takes("sandbox::capacity", &[], &["zone", "type", "lifecycle", "available"]),
     takes("sandbox::clock", &["speed"], &[]),

@@ -14,17 +14,26 @@ use crate::error::{Error, nearest};
 const SHORTEST: usize = 3;
 /// What these return has properties that only others know.
 const FOREIGN: [&str; 1] = ["parse_json"];
+/// The namespace of functions whose answers come from others.
+const FOREIGN_NAMESPACE: &str = "http";
+/// The options of those whose maps go to others.
+const SENT: [&str; 4] = ["json", "form", "query", "headers"];
 
 pub(super) fn check(ast: &AST, known: &Known, names: &Names, findings: &mut Vec<Finding>) {
     let arguments = Arguments::of(ast, names);
     let mut foreign = false;
     let mut reported: BTreeSet<(usize, usize)> = BTreeSet::new();
     let place = |position: Position| (position.line().unwrap_or(0), position.position().unwrap_or(0));
+    let mut elsewhere: BTreeSet<(usize, usize)> = BTreeSet::new();
     let mut unknown: Vec<(ImmutableString, Position)> = Vec::new();
     ast.walk(&mut |path| {
         match path.last() {
             Some(ASTNode::Expr(Expr::FnCall(call, _) | Expr::MethodCall(call, _)))
-            | Some(ASTNode::Stmt(Stmt::FnCall(call, _))) => foreign |= FOREIGN.contains(&call.name.as_str()),
+            | Some(ASTNode::Stmt(Stmt::FnCall(call, _))) => {
+                let namespace = call.namespace.path.first();
+                foreign |= FOREIGN.contains(&call.name.as_str())
+                    || namespace.is_some_and(|root| root.name == FOREIGN_NAMESPACE);
+            }
             Some(ASTNode::Expr(Expr::Dot(sides, ..))) => {
                 if let Some((name, position)) = arguments.as_ref().and_then(|it| it.missing(sides, names)) {
                     reported.insert(place(position));
@@ -43,8 +52,18 @@ pub(super) fn check(ast: &AST, known: &Known, names: &Names, findings: &mut Vec<
             {
                 unknown.push((property.2.clone(), *position));
             }
-            Some(ASTNode::Expr(Expr::Map(map, _))) => {
-                unknown.extend(map.0.iter().map(|(key, _)| (key.name.clone(), key.pos)));
+            Some(ASTNode::Expr(Expr::Map(map, position))) => {
+                // What is sent to somebody else is read there.
+                let is_sent = elsewhere.contains(&place(*position));
+                let sent = map.0.iter().filter(|(key, _)| is_sent || SENT.contains(&key.name.as_str()));
+                let inner = sent.filter_map(|(_, value)| match value {
+                    Expr::Map(_, position) => Some(place(*position)),
+                    _ => None,
+                });
+                elsewhere.extend(inner);
+                if !is_sent {
+                    unknown.extend(map.0.iter().map(|(key, _)| (key.name.clone(), key.pos)));
+                }
             }
             _ => {}
         }
