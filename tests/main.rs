@@ -18,6 +18,7 @@ mod errors;
 mod expiry;
 mod failure;
 mod faults;
+mod fmt;
 mod http;
 mod interruption;
 mod kill_points;

@@ -86,29 +86,48 @@ impl Check {
     }
 
     fn scripts(&self, project: &Path, library: &Library) -> Result<Vec<Script>> {
+        let read = |files: Vec<PathBuf>| -> Result<Vec<Script>> {
+            files.iter().map(|file| library.recipe(&file.to_string_lossy())).collect()
+        };
         if self.paths.is_empty() {
-            let files = files_below(project)?;
-            if files.is_empty() {
-                return Err(Error::usage(format!("there is no .rhai file in {}", project.display()))
-                    .with_hint("name recipes, such as: spot check create"));
-            }
-            return files.iter().map(|file| library.recipe(&file.to_string_lossy())).collect();
+            let hint = "name recipes, such as: spot check create";
+            return read(files_in(project).map_err(|error| error.with_hint(hint))?);
         }
         let mut scripts = Vec::new();
         for path in &self.paths {
-            if Path::new(path).is_dir() {
-                let files = files_below(Path::new(path))?;
-                if files.is_empty() {
-                    return Err(Error::usage(format!("there is no .rhai file in {path}")));
-                }
-                for file in files {
-                    scripts.push(library.recipe(&file.to_string_lossy())?);
-                }
-            } else {
-                scripts.push(library.recipe(path)?);
+            match Path::new(path).is_dir() {
+                true => scripts.extend(read(files_in(Path::new(path))?)?),
+                false => scripts.push(library.recipe(path)?),
             }
         }
         Ok(scripts)
+    }
+}
+
+/// The scripts that paths name, files or folders; those of the project without any.
+pub(super) fn files_of(paths: &[String], project: &Path) -> Result<Vec<PathBuf>> {
+    if paths.is_empty() {
+        return files_in(project);
+    }
+    let mut files = Vec::new();
+    for path in paths {
+        let path = Path::new(path);
+        match path.is_dir() {
+            true => files.extend(files_in(path)?),
+            // With a slash, it cannot be taken for the name of a recipe.
+            false if path.components().count() == 1 => files.push(Path::new(".").join(path)),
+            false => files.push(path.to_owned()),
+        }
+    }
+    Ok(files)
+}
+
+/// The scripts in a folder, of which there has to be one.
+fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let files = files_below(folder)?;
+    match files.is_empty() {
+        true => Err(Error::usage(format!("there is no .rhai file in {}", folder.display()))),
+        false => Ok(files),
     }
 }
 
@@ -147,7 +166,7 @@ fn shown(script: &Script, project: &Path) -> String {
     }
 }
 
-fn counted(count: usize, what: &str) -> String {
+pub(super) fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 

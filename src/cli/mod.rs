@@ -6,6 +6,7 @@ mod eject;
 mod eval;
 mod explain;
 mod fields;
+mod fmt;
 mod history;
 mod init;
 mod interrupt;
@@ -91,6 +92,8 @@ enum Command {
         /// The code, such as unknown-option
         code: Option<String>,
     },
+    /// Bring scripts into one layout, which keeps your lines
+    Fmt(fmt::Fmt),
     /// Open a terminal on an instance, or run one command there
     #[command(override_usage = "spot ssh [ID|INDEX] [-- COMMAND…]")]
     Ssh {
@@ -206,6 +209,7 @@ fn run(cli: &Cli, words: &[String], ui: &Arc<dyn Ui>) -> Result<u8, Failure> {
         Command::Eval { code } => eval::run(&cli.options, ui, code),
         Command::Check(check) => check.run(&cli.options, ui),
         Command::Explain { code } => Ok(explain::run(ui, cli.options.json, code.as_deref())?),
+        Command::Fmt(fmt) => fmt.run(&cli.options, ui),
         Command::Ssh { instance, tty, command } => {
             ssh::run(&cli.options, ui, instance.as_deref(), command, *tty)
         }

@@ -253,6 +253,18 @@ impl Host {
         self.compile(&script).map(drop)
     }
 
+    /// Reads a recipe, and nothing more: whether its syntax is right and all its variables exist.
+    ///
+    /// # Errors
+    /// What is wrong, with its place.
+    pub fn parse(&self, recipe: &str) -> std::result::Result<(), Failure> {
+        let script = self.context.library().recipe(recipe)?;
+        let parsed = self.context.compile(&self.engine, &script);
+        parsed.map(drop).map_err(|error| {
+            Failure::of(&self.context, &script.origin.to_string(), &EvalAltResult::from(error))
+        })
+    }
+
     /// Everything that is wrong with a script, or seems to be, in its order: what `spot check` shows. What
     /// has the severity of an error keeps the script from running.
     pub fn findings(&self, script: &Script) -> Vec<Finding> {

@@ -7,6 +7,7 @@
 mod arguments;
 mod check;
 mod embedded;
+mod format;
 mod library;
 mod resolver;
 
@@ -15,5 +16,6 @@ pub use arguments::RESERVED;
 pub use arguments::{Argument, Given};
 pub(crate) use check::options_of;
 pub use check::{CODES, Check, Code, Finding, SYNTAX, Severity, calls_args, code};
+pub(crate) use format::{format, same};
 pub use library::{Library, Origin, Script};
 pub use resolver::ProjectModules;

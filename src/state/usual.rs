@@ -102,7 +102,8 @@ impl<'de> Visitor<'de> for Row {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Instance, A::Error> {
         let mut instance = Instance::default();
-        while let Some(field) = map.next_key_seed(Field)? {
+        let mut next = 0;
+        while let Some(field) = map.next_key_seed(Field { next: &mut next })? {
             match field {
                 Place::Id => instance.id = map.next_value()?,
                 Place::Region => instance.region = map.next_value()?,
@@ -126,9 +127,12 @@ enum Place {
     Other(String),
 }
 
-struct Field;
+/// Finds out what field a name is. Fields mostly come in their usual order.
+struct Field<'a> {
+    next: &'a mut usize,
+}
 
-impl<'de> DeserializeSeed<'de> for Field {
+impl<'de> DeserializeSeed<'de> for Field<'_> {
     type Value = Place;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Place, D::Error> {
@@ -136,7 +140,7 @@ impl<'de> DeserializeSeed<'de> for Field {
     }
 }
 
-impl Visitor<'_> for Field {
+impl Visitor<'_> for Field<'_> {
     type Value = Place;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -148,10 +152,16 @@ impl Visitor<'_> for Field {
             "id" => Place::Id,
             "region" => Place::Region,
             "price" => Place::Price,
-            name => match Instance::TEXTS.iter().find(|(known, _)| *known == name) {
-                Some((_, text)) => Place::Text(*text),
-                None => Place::Other(name.to_owned()),
-            },
+            name => {
+                let all = Instance::TEXTS.iter().enumerate().cycle().skip(*self.next);
+                match all.take(Instance::TEXTS.len()).find(|(_, (known, _))| *known == name) {
+                    Some((index, (_, text))) => {
+                        *self.next = (index + 1) % Instance::TEXTS.len();
+                        Place::Text(*text)
+                    }
+                    None => Place::Other(name.to_owned()),
+                }
+            }
         })
     }
 }

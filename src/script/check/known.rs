@@ -1,7 +1,8 @@
 //! What the engine knows: functions with their signatures, and the names of properties.
 
 use std::any::TypeId;
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use rhai::{Array, Dynamic, Engine, FnNamespace, ImmutableString, Map};
 
@@ -124,23 +125,28 @@ impl Known {
     /// Asks an engine in which everything is registered.
     pub fn of(engine: &Engine) -> Self {
         let mut known = Known::default();
+        // Most words come many times: each is kept once before anything is sorted.
+        let documented: RefCell<HashSet<String>> = RefCell::default();
+        let documented = &documented;
         let all = engine.collect_fn_metadata(
             None,
             |info| {
                 let metadata = info.metadata;
-                let mut words = Vec::new();
-                for comment in &metadata.comments {
-                    words.extend(quoted(comment));
+                for word in metadata.comments.iter().flat_map(|comment| quoted(comment)) {
+                    let mut documented = documented.borrow_mut();
+                    if !documented.contains(word) {
+                        documented.insert(word.to_owned());
+                    }
                 }
                 let global = info.namespace.is_empty() || metadata.namespace == FnNamespace::Global;
                 let own =
                     (!info.namespace.is_empty()).then(|| format!("{}::{}", info.namespace, metadata.name));
-                Some((own, global.then(|| metadata.name.to_string()), Signature::of(metadata), words))
+                Some((own, global.then(|| metadata.name.to_string()), Signature::of(metadata)))
             },
             true,
         );
-        for (own, global, signature, words) in all {
-            known.properties.extend(words);
+        known.properties.extend(documented.take());
+        for (own, global, signature) in all {
             for name in own.into_iter().chain(global) {
                 match name.strip_prefix("get$") {
                     Some(property) => {
@@ -155,16 +161,16 @@ impl Known {
         }
         known.properties.extend(OPTIONS.iter().flat_map(|takes| takes.all()).map(str::to_owned));
         // The built-in scripts are tested: what they read is there.
-        for (_, text) in embedded::RECIPES.iter().chain(embedded::STDLIB) {
-            known.properties.extend(identifiers(text).map(str::to_owned));
-        }
+        let shipped = embedded::RECIPES.iter().chain(embedded::STDLIB);
+        let words: HashSet<&str> = shipped.flat_map(|(_, text)| identifiers(text)).collect();
+        known.properties.extend(words.into_iter().map(str::to_owned));
         known
     }
 }
 
 /// The names in backticks in a text: `id`, `error.message`.
-fn quoted(text: &str) -> Vec<String> {
-    text.split('`').skip(1).step_by(2).flat_map(identifiers).map(str::to_owned).collect()
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2).flat_map(identifiers)
 }
 
 /// The words of a text that may be names.
