@@ -110,3 +110,20 @@ fn shells(spot: &Spot) {
     let seen = String::from_utf8_lossy(&output.stdout);
     assert!(seen.contains("31 91") && seen.contains("code 5") && seen.contains("restored"), "{seen}");
 }
+
+#[test]
+fn a_host_that_shows_another_key_than_its_console_is_told_nothing() {
+    let spot = Spot::new();
+    spot.write(
+        "spot.toml",
+        "[ssh]\nfirst_contact = \"confirmed\"\n[fleet]\nregions = [\"us-west-2\"]\ncount = 2\n",
+    );
+    let refused =
+        spot.sandbox(&["--fault", "host:#1=other-host-key", "create", "--yes", "--on-failure", "keep"]);
+    let refused = refused.expect(3);
+    assert!(refused.stdout.contains("but its console tells"), "{}", refused.all());
+    assert!(refused.stdout.contains("1 of 2 ready"), "{}", refused.all());
+    let known = spot.read(".spot/sandbox/.spot/known_hosts");
+    assert_eq!(known.lines().count(), 1, "{known}");
+    spot.sandbox(&["destroy", "--yes"]).expect(0);
+}

@@ -5,6 +5,7 @@
 //! | `mod.rs` | [`Cloud`], what any cloud must be able to do |
 //! | `resource.rs` | every kind of resource, what spot owns, what a removal came to |
 //! | `interruption.rs` | what EC2 says of spot instances that it takes back |
+//! | `console.rs` | what an instance has printed on its console |
 //! | [`metadata`] | what an instance's metadata say of its end |
 //! | `record.rs` | [`Record`], the journal as the cloud sees it |
 //! | `tags.rs` | the tags that are written and searched, [`tags::Owner`] |
@@ -26,6 +27,7 @@ mod answered;
 mod cache_file;
 mod cidr;
 pub mod codes;
+mod console;
 pub mod ec2;
 mod endpoint;
 pub mod expiry;
@@ -240,6 +242,10 @@ pub trait Cloud: Send + Sync {
     /// Only when the region cannot be asked or the record cannot be written; refusals are in the
     /// entries.
     async fn remove(&self, region: &str, resources: &[Owned], record: &dyn Record) -> Result<Vec<Removal>>;
+
+    /// The public host keys that an instance has printed on its console, as lines of OpenSSH's; none: not yet, or
+    /// its image prints none.
+    async fn host_keys(&self, region: &str, id: &str) -> Result<Vec<String>>;
 
     /// What EC2 says of the requests behind spot instances; those without a request are left out. One
     /// call, however many they are.

@@ -16,8 +16,8 @@ use super::place::Place;
 use super::reader::Table;
 use super::report::Report;
 use super::settings::{
-    Address, Aws, Config, Deploy, FileTransfer, Fleet, Market, Network, Project, RegionFleet, SPREADS,
-    STRATEGIES, Ssh,
+    Address, Aws, Config, Deploy, FIRST_CONTACT, FileTransfer, Fleet, Market, Network, Project, RegionFleet,
+    SPREADS, STRATEGIES, Ssh,
 };
 use super::source::Span;
 use super::spot_toml::{default_files, plain_transfer};
@@ -228,6 +228,7 @@ fn ssh(place: &Place, aws: &Table<'_>) -> Ssh {
         public_key,
         port: 22,
         address: Address::Public,
+        first_contact: FIRST_CONTACT[0].to_owned(),
         connect_timeout: 10,
         wait_timeout: 300,
     }

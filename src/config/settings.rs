@@ -121,6 +121,9 @@ pub struct Fleet {
 /// What `strategy` can be, the default first.
 pub const STRATEGIES: [&str; 4] =
     ["price-capacity-optimized", "capacity-optimized", "lowest-price", "ordered"];
+/// What `first_contact` can be, the default first: that the instance's console tells the same key, if it tells
+/// any; that it tells it, and nothing is sent before; nothing.
+pub const FIRST_CONTACT: [&str; 3] = ["console", "confirmed", "trust"];
 /// What `on_failure` can be.
 pub const ON_FAILURE: [&str; 3] = ["keep", "rollback", "ask"];
 /// What `spread` can be, the default first.
@@ -220,6 +223,8 @@ pub struct Ssh {
     pub port: u16,
     /// Which address of an instance to connect to.
     pub address: Address,
+    /// What is asked of the key that a host shows at the first contact: one of [`FIRST_CONTACT`].
+    pub first_contact: String,
     /// Seconds for one connection attempt, 1 to 600.
     pub connect_timeout: u64,
     /// Seconds until a new instance must let us in, 1 to 86400.

@@ -17,7 +17,8 @@ use super::place::Place;
 use super::reader::Table;
 use super::report::Report;
 use super::settings::{
-    Address, Aws, Config, Fleet, Market, Network, ON_FAILURE, Project, RegionFleet, SPREADS, STRATEGIES, Ssh,
+    Address, Aws, Config, FIRST_CONTACT, Fleet, Market, Network, ON_FAILURE, Project, RegionFleet, SPREADS,
+    STRATEGIES, Ssh,
 };
 use super::tree::{Located, Node};
 use vocabulary::elsewhere;
@@ -211,6 +212,10 @@ fn ssh(place: &Place, table: Table<'_>) -> Ssh {
             .text("address")
             .and_then(|address| network_checks::address(report, address))
             .unwrap_or(Address::Public),
+        first_contact: table
+            .text("first_contact")
+            .and_then(|said| fleet_checks::word(report, "first_contact", said, &FIRST_CONTACT))
+            .unwrap_or_else(|| FIRST_CONTACT[0].to_owned()),
         connect_timeout: table.whole::<u64>("connect_timeout", 1..=600).map_or(10, |seconds| seconds.value),
         wait_timeout: table
             .whole::<u64>("wait_timeout", 1..=LONGEST_TIMEOUT)

@@ -47,6 +47,7 @@ types = ["t3.medium", "t3a.medium"]    # any of these will do
 # private_key = "~/.ssh/id_ed25519"    # default: the project gets a key of its own in .spot/
 # port = 22
 # address = "public"                   # or "private", from inside the VPC
+# first_contact = "console"            # or "confirmed": nothing is sent before a host's key is seen on its console
 # connect_timeout = 10                 # seconds for one attempt
 # wait_timeout = 300                   # seconds until a new instance must let us in
 

@@ -28,7 +28,7 @@ use crate::error::{Error, Result, nearest};
 use crate::http::Client;
 use crate::retry::Retry;
 use crate::script::{Argument, Check, Given, Library, Script};
-use crate::ssh::{ConfigFiles, Passphrases, Settings as SshSettings, Ssh, keys};
+use crate::ssh::{ConfigFiles, FirstContact, Passphrases, Settings as SshSettings, Ssh, Witness, keys};
 use crate::state::{Document, Holder, Store, Writer};
 use crate::ui::{Answer, Event, Level, Question, Ui, Unit};
 
@@ -374,6 +374,7 @@ impl Context {
             passphrases: Some(self.passphrases()),
             config: self.openssh_files(),
             known_hosts: self.private_folder()?.join("known_hosts"),
+            first_contact: self.first_contact(&config.ssh.first_contact),
             connect_timeout: self.scaled(Duration::from_secs(config.ssh.connect_timeout)),
             retry: usual.retry.scaled(self.0.place.time_scale),
             wait_pause: self.scaled(usual.wait_pause),
@@ -390,6 +391,29 @@ impl Context {
         let settings =
             SshSettings { known_hosts: self.private_folder()?.join("known_hosts"), ..SshSettings::default() };
         Ssh::new(settings, self.0.runtime.cancellation())
+    }
+
+    /// What a host's key is held against at the first contact: what the console of the instance tells.
+    fn first_contact(&self, asked: &str) -> FirstContact {
+        // The context has the connections, which are not to keep it.
+        let context = Arc::downgrade(&self.0);
+        let witness = Witness::new(move |target| {
+            let spot = context.upgrade().map(Context);
+            Box::pin(async move {
+                let Some(spot) = spot else { return Ok(Vec::new()) };
+                // Of hosts that are no instances of ours there is no console to ask for.
+                let region = spot.document()?.instance(&target.id).map(|instance| instance.region.clone());
+                match region {
+                    Some(region) => spot.cloud()?.host_keys(&region, &target.id).await,
+                    None => Ok(Vec::new()),
+                }
+            })
+        });
+        match asked {
+            "confirmed" => FirstContact::Require(witness),
+            "trust" => FirstContact::Trust,
+            _ => FirstContact::Ask(witness),
+        }
     }
 
     /// Passphrases are asked of whoever sits at the terminal.

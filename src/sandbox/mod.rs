@@ -570,6 +570,10 @@ impl Machines for Fleet {
         *self.expected.write().unwrap_or_else(PoisonError::into_inner) = Expected::of(faults);
     }
 
+    async fn console(&self, id: &str) -> String {
+        self.hosts.console(id)
+    }
+
     async fn commands(&self, id: &str) -> Result<String> {
         self.hosts.commands(id).await
     }

@@ -9,6 +9,7 @@ use russh::{Preferred, cipher};
 use tokio::time::timeout;
 
 use super::Settings;
+use super::first_contact::FirstContact;
 use super::known_hosts::KnownHosts;
 use super::route::Route;
 use super::stream::Carrier;
@@ -33,6 +34,7 @@ pub struct Client {
     target: Target,
     is_hop: bool,
     known: Arc<KnownHosts>,
+    first_contact: FirstContact,
     banner: Banner,
 }
 
@@ -77,6 +79,9 @@ impl client::Handler for Client {
         let PublicKeyOrCertificate::PublicKey { key, .. } = offered else { return Ok(false) };
         let (known, target, key) = (Arc::clone(&self.known), self.target.clone(), key.clone());
         let is_hop = self.is_hop;
+        if !is_hop && !known.knows(&target, is_hop, &key).map_err(Refusal::HostKey)? {
+            self.first_contact.judge(&known, &target, &key).await.map_err(Refusal::HostKey)?;
+        }
         tokio::task::spawn_blocking(move || known.verify(&target, is_hop, &key))
             .await
             .map_err(|error| {
@@ -96,7 +101,7 @@ impl client::Handler for Client {
 ///
 /// # Errors
 /// Codes `HandshakeFailed` and `HandshakeTimeout` (retryable), `NoCommonAlgorithm`, or those of
-/// [`KnownHosts::verify`].
+/// [`KnownHosts::verify`] and [`FirstContact::judge`].
 pub async fn encrypt(
     stream: Box<dyn Carrier>,
     route: &Route,
@@ -104,10 +109,9 @@ pub async fn encrypt(
     known: &Arc<KnownHosts>,
 ) -> Result<(Handle<Client>, Banner)> {
     let target = &route.target;
-    let (lookup, id, is_hop) = (Arc::clone(known), target.id.clone(), route.is_hop);
-    let pinned = tokio::task::spawn_blocking(move || lookup.lookup(&id, is_hop))
-        .await
-        .map_err(|error| Error::internal(format!("reading the known hosts failed: {error}")))??;
+    let is_hop = route.is_hop;
+    // Read before, or as small as a file of keys is: not worth a thread.
+    let pinned = known.lookup(&target.id, is_hop)?;
     let config = client::Config {
         keepalive_interval: Some(settings.keepalive),
         keepalive_max: KEEPALIVE_MISSES,
@@ -120,7 +124,13 @@ pub async fn encrypt(
         ..client::Config::default()
     };
     let banner = Banner::default();
-    let client = Client { target: target.clone(), is_hop, known: Arc::clone(known), banner: banner.clone() };
+    let client = Client {
+        target: target.clone(),
+        is_hop,
+        known: Arc::clone(known),
+        first_contact: settings.first_contact.clone(),
+        banner: banner.clone(),
+    };
     let limit = settings.connect_timeout;
     match timeout(limit, client::connect_stream(Arc::new(config), stream, client)).await {
         Ok(Ok(handle)) => Ok((handle, banner)),

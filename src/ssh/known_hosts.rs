@@ -4,10 +4,12 @@
 //! raises no false alarm and a changed key always does. `ssh -o HostKeyAlias=ID` reads the same
 //! file. Lines that are not understood are kept and ignored.
 
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -27,21 +29,62 @@ pub struct KnownHosts {
     path: PathBuf,
     /// The user's own files; they are only read, and only for hosts on the way to others.
     others: Vec<PathBuf>,
+    /// What the files said when they were last read.
+    read: Mutex<HashMap<PathBuf, (Stamp, Arc<Pins>)>>,
+    /// Keys that are to be recorded with the next write.
+    waiting: Mutex<Vec<Arc<Entry>>>,
+    /// Hosts whose first key was believed in this run, since nobody could confirm it.
+    unconfirmed: Mutex<HashSet<String>>,
     /// Writers of this process take turns here; those of other processes at the lock file.
     writing: Mutex<()>,
 }
 
+/// What tells one version of a file from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    length: u64,
+    modified: (i64, i64),
+}
+
+/// The first key of a host, on its way into the file.
+#[derive(Debug)]
+struct Entry {
+    target: Target,
+    is_hop: bool,
+    key: PublicKey,
+    outcome: OnceLock<Result<()>>,
+}
+
+/// The lines of a file that pin keys.
+#[derive(Debug, Default)]
+struct Pins {
+    all: Vec<Pin>,
+    /// Places of pins whose list has this name as it stands, in small letters.
+    named: HashMap<String, Vec<usize>>,
+    /// Places of pins with a pattern, a negation or a hashed name.
+    vague: Vec<usize>,
+}
+
 /// A line of the file that pins a key.
-struct Pin<'a> {
+#[derive(Debug)]
+struct Pin {
     revoked: bool,
-    hosts: &'a str,
-    key: &'a str,
+    hosts: String,
+    key: String,
 }
 
 impl KnownHosts {
     /// The file at a path; it is read and created when needed.
     pub fn new(path: PathBuf) -> Self {
-        KnownHosts { path, others: Vec::new(), writing: Mutex::new(()) }
+        KnownHosts {
+            path,
+            others: Vec::new(),
+            read: Mutex::default(),
+            waiting: Mutex::default(),
+            unconfirmed: Mutex::default(),
+            writing: Mutex::default(),
+        }
     }
 
     /// Adds the user's own files, for hosts on the way to others.
@@ -59,9 +102,8 @@ impl KnownHosts {
     pub fn lookup(&self, id: &str, is_hop: bool) -> Result<Vec<PublicKey>> {
         let mut found = Vec::new();
         for path in self.files(is_hop) {
-            let text = self.text_of(path)?;
-            let pins = pins(&text).filter(|pin| !pin.revoked && matches(pin.hosts, id));
-            found.extend(pins.filter_map(|pin| pin.public()));
+            let pins = self.pins_of(path)?;
+            found.extend(pins.of(id).filter(|pin| !pin.revoked).filter_map(Pin::public));
         }
         Ok(found)
     }
@@ -72,51 +114,15 @@ impl KnownHosts {
         std::iter::once(self.path.as_path()).chain(others.map(PathBuf::as_path))
     }
 
-    /// Accepts a key that is recorded, records the first key of a host, refuses any other.
+    /// Whether the key of a host is recorded; `false` if none is recorded for it.
     ///
     /// # Errors
-    /// Code `HostKeyChanged` or `HostKeyRevoked`; kind `state` if the file cannot be read or written.
-    pub fn verify(&self, target: &Target, is_hop: bool, offered: &PublicKey) -> Result<()> {
-        if self.judge(target, is_hop, offered)? {
-            return Ok(());
-        }
-        let _turn = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let _lock = self.lock()?;
-        // Another process may have met the host in the meantime.
-        if self.judge(target, is_hop, offered)? {
-            return Ok(());
-        }
-        self.append(&target.id, offered).map_err(|error| self.failed("record a host key in", &error))
-    }
-
-    /// Forgets the keys of a host that is gone. Returns whether there were any.
-    pub fn forget(&self, id: &str) -> Result<bool> {
-        let text = self.text()?;
-        if !text.lines().any(|line| without(line, id).as_deref() != Some(line)) {
-            return Ok(false);
-        }
-        let _turn = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let _lock = self.lock()?;
-        let text = self.text()?;
-        let mut kept = String::with_capacity(text.len());
-        for line in text.lines() {
-            if let Some(line) = without(line, id) {
-                kept.push_str(&line);
-                kept.push('\n');
-            }
-        }
-        private_file::replace(&self.path, kept.as_bytes())
-            .map_err(|error| self.failed("remove a host key from", &error))?;
-        Ok(true)
-    }
-
-    /// Whether the key is recorded; `false` if nothing is recorded for this host.
-    fn judge(&self, target: &Target, is_hop: bool, offered: &PublicKey) -> Result<bool> {
+    /// Code `HostKeyChanged` or `HostKeyRevoked`; kind `state` if the file cannot be read.
+    pub fn knows(&self, target: &Target, is_hop: bool, offered: &PublicKey) -> Result<bool> {
         let mut recorded = None;
         let mut same = false;
         for path in self.files(is_hop) {
-            let text = self.text_of(path)?;
-            for pin in pins(&text).filter(|pin| matches(pin.hosts, &target.id)) {
+            for pin in self.pins_of(path)?.of(&target.id) {
                 let Some(key) = pin.public() else { continue };
                 let is_offered = key.key_data() == offered.key_data();
                 match (pin.revoked, is_offered) {
@@ -136,30 +142,136 @@ impl KnownHosts {
         }
     }
 
-    fn append(&self, id: &str, key: &PublicKey) -> io::Result<()> {
-        let mut bare = key.clone();
-        bare.set_comment("");
-        let line = bare.to_openssh().map_err(io::Error::other)?;
+    /// Accepts a key that is recorded, records the first key of a host, refuses any other. It is on disk
+    /// when this returns; those that come at the same time share a write.
+    ///
+    /// # Errors
+    /// Those of [`KnownHosts::knows`]; kind `state` if the file cannot be written.
+    pub fn verify(&self, target: &Target, is_hop: bool, offered: &PublicKey) -> Result<()> {
+        if self.knows(target, is_hop, offered)? {
+            return Ok(());
+        }
+        let entry = Arc::new(Entry {
+            target: target.clone(),
+            is_hop,
+            key: offered.clone(),
+            outcome: OnceLock::new(),
+        });
+        lock(&self.waiting).push(Arc::clone(&entry));
+        let _turn = lock(&self.writing);
+        if entry.outcome.get().is_none() {
+            let all = std::mem::take(&mut *lock(&self.waiting));
+            self.record(&all);
+        }
+        let lost = || Err(Error::internal("a host key was neither recorded nor refused"));
+        entry.outcome.get().cloned().unwrap_or_else(lost)
+    }
+
+    /// Records all entries with one write, and tells each what became of it.
+    fn record(&self, entries: &[Arc<Entry>]) {
+        let lock = match self.lock() {
+            Ok(lock) => lock,
+            Err(error) => {
+                entries.iter().for_each(|entry| drop(entry.outcome.set(Err(error.clone()))));
+                return;
+            }
+        };
+        let mut fresh: Vec<&Entry> = Vec::new();
+        for entry in entries {
+            let Entry { target, is_hop, key, outcome } = entry.as_ref();
+            // Another process may have met the host in the meantime, or another entry is of the same host.
+            let twin = fresh.iter().find(|fresh| fresh.target.id.eq_ignore_ascii_case(&target.id));
+            match (self.knows(target, *is_hop, key), twin) {
+                (Err(error), _) => drop(outcome.set(Err(error))),
+                (Ok(true), _) => drop(outcome.set(Ok(()))),
+                (Ok(false), None) => fresh.push(entry),
+                (Ok(false), Some(twin)) if twin.key.key_data() == key.key_data() => fresh.push(entry),
+                (Ok(false), Some(twin)) => {
+                    drop(outcome.set(Err(changed(&self.path, target, &twin.key, key))));
+                }
+            }
+        }
+        let written = self.append(&fresh).map_err(|error| self.failed("record a host key in", &error));
+        drop(lock);
+        fresh.iter().for_each(|entry| drop(entry.outcome.set(written.clone())));
+    }
+
+    /// Notes that the key of a host is only believed.
+    pub fn note_unconfirmed(&self, id: &str) {
+        lock(&self.unconfirmed).insert(id.to_owned());
+    }
+
+    /// Whether the key of a host is only believed; that is to be settled now.
+    pub fn take_unconfirmed(&self, id: &str) -> bool {
+        lock(&self.unconfirmed).remove(id)
+    }
+
+    /// Forgets the keys of a host that is gone. Returns whether there were any.
+    pub fn forget(&self, id: &str) -> Result<bool> {
+        let text = self.text()?;
+        if !text.lines().any(|line| without(line, id).as_deref() != Some(line)) {
+            return Ok(false);
+        }
+        let _turn = lock(&self.writing);
+        let _lock = self.lock()?;
+        let text = self.text()?;
+        let mut kept = String::with_capacity(text.len());
+        for line in text.lines() {
+            if let Some(line) = without(line, id) {
+                kept.push_str(&line);
+                kept.push('\n');
+            }
+        }
+        private_file::replace(&self.path, kept.as_bytes())
+            .map_err(|error| self.failed("remove a host key from", &error))?;
+        Ok(true)
+    }
+
+    fn append(&self, entries: &[&Entry]) -> io::Result<()> {
+        if entries.is_empty() {
+            return Ok(());
+        }
         let mut file = private_file::open_append(&self.path)?;
-        let mut text = Vec::new();
-        file.read_to_end(&mut text)?;
-        let separator = if text.is_empty() || text.ends_with(b"\n") { "" } else { "\n" };
-        // One write, so that a reader sees the line whole or not at all.
-        file.write_all(format!("{separator}{id} {}\n", line.trim_end()).as_bytes())?;
+        let mut lines = String::new();
+        if !ends_line(&mut file)? {
+            lines.push('\n');
+        }
+        let mut written = HashSet::new();
+        for entry in entries {
+            if !written.insert(entry.target.id.as_str()) {
+                continue;
+            }
+            let mut bare = entry.key.clone();
+            bare.set_comment("");
+            let key = bare.to_openssh().map_err(io::Error::other)?;
+            lines.push_str(&format!("{} {}\n", entry.target.id, key.trim_end()));
+        }
+        // One write, so that a reader sees the lines whole or not at all.
+        file.write_all(lines.as_bytes())?;
         file.sync_all()
     }
 
-    /// The text of the file; bytes that are not UTF-8 can only be in lines we ignore.
-    fn text(&self) -> Result<String> {
-        self.text_of(&self.path)
+    /// What a file pins, read again only if it is another than last time.
+    fn pins_of(&self, path: &Path) -> Result<Arc<Pins>> {
+        let stamp = match fs::metadata(path) {
+            Ok(metadata) => Stamp::of(&metadata),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Arc::default()),
+            Err(error) => return Err(unreadable(path, &error)),
+        };
+        let mut read = lock(&self.read);
+        if let Some((known, pins)) = read.get(path)
+            && *known == stamp
+        {
+            return Ok(Arc::clone(pins));
+        }
+        let pins = Arc::new(Pins::parse(&text_of(path)?));
+        // Read after it was looked at: a line that was added in between is read again, not missed.
+        read.insert(path.to_owned(), (stamp, Arc::clone(&pins)));
+        Ok(pins)
     }
 
-    fn text_of(&self, path: &Path) -> Result<String> {
-        match fs::read(path) {
-            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-            Err(error) => Err(Error::state(format!("cannot read {}: {error}", path.display()))),
-        }
+    fn text(&self) -> Result<String> {
+        text_of(&self.path)
     }
 
     /// Keeps other processes out until dropped. The lock is a file of its own: `known_hosts` itself
@@ -191,6 +303,45 @@ impl KnownHosts {
     }
 }
 
+impl Stamp {
+    fn of(metadata: &fs::Metadata) -> Self {
+        Stamp {
+            inode: metadata.ino(),
+            length: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The text of a file; bytes that are not UTF-8 can only be in lines we ignore.
+fn text_of(path: &Path) -> Result<String> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(unreadable(path, &error)),
+    }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Error {
+    Error::state(format!("cannot read {}: {error}", path.display()))
+}
+
+/// Whether what is added to a file begins a line.
+fn ends_line(file: &mut File) -> io::Result<bool> {
+    let length = file.seek(SeekFrom::End(0))?;
+    if length == 0 {
+        return Ok(true);
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
+}
+
 fn changed(path: &Path, target: &Target, recorded: &PublicKey, offered: &PublicKey) -> Error {
     Error::ssh(format!(
         "the host key of {target} has changed: recorded {}, offered {}",
@@ -210,18 +361,48 @@ pub fn fingerprint(key: &PublicKey) -> String {
     format!("{} ({})", key.fingerprint(HashAlg::Sha256), key.algorithm())
 }
 
-impl Pin<'_> {
-    fn public(&self) -> Option<PublicKey> {
-        russh::keys::parse_public_key_base64(self.key).ok()
+impl Pins {
+    fn parse(text: &str) -> Self {
+        let mut pins = Pins::default();
+        for pin in text.lines().filter_map(pin) {
+            let place = pins.all.len();
+            match is_vague(&pin.hosts) {
+                true => pins.vague.push(place),
+                false => {
+                    for name in pin.hosts.split(',') {
+                        pins.named.entry(name.to_ascii_lowercase()).or_default().push(place);
+                    }
+                }
+            }
+            pins.all.push(pin);
+        }
+        pins
+    }
+
+    /// Those of an id, in the order of the file.
+    fn of(&self, id: &str) -> impl Iterator<Item = &Pin> {
+        let named = self.named.get(&id.to_ascii_lowercase()).into_iter().flatten().copied();
+        let vague = self.vague.iter().copied().filter(|place| matches(&self.all[*place].hosts, id));
+        let mut places: Vec<usize> = named.chain(vague).collect();
+        places.sort_unstable();
+        places.dedup();
+        places.into_iter().map(|place| &self.all[place])
     }
 }
 
-fn pins(text: &str) -> impl Iterator<Item = Pin<'_>> {
-    text.lines().filter_map(pin)
+/// Whether a list covers more than the names that stand in it, or fewer.
+fn is_vague(hosts: &str) -> bool {
+    hosts.contains(['*', '?', '!', '|'])
+}
+
+impl Pin {
+    fn public(&self) -> Option<PublicKey> {
+        russh::keys::parse_public_key_base64(&self.key).ok()
+    }
 }
 
 /// `[marker] hosts type key [comment]`; certificate authorities pin no key of a host.
-fn pin(line: &str) -> Option<Pin<'_>> {
+fn pin(line: &str) -> Option<Pin> {
     let mut words = line.split_ascii_whitespace().peekable();
     if words.peek()?.starts_with('#') {
         return None;
@@ -231,9 +412,9 @@ fn pin(line: &str) -> Option<Pin<'_>> {
         Some("revoked") => words.next().is_some(),
         Some(_) => return None,
     };
-    let hosts = words.next()?;
+    let hosts = words.next()?.to_owned();
     let _type = words.next()?;
-    let key = words.next()?;
+    let key = words.next()?.to_owned();
     Some(Pin { revoked, hosts, key })
 }
 
@@ -283,7 +464,7 @@ fn without(line: &str, id: &str) -> Option<String> {
     if others.is_empty() {
         return None;
     }
-    Some(line.replacen(pin.hosts, &others.join(","), 1))
+    Some(line.replacen(&pin.hosts, &others.join(","), 1))
 }
 
 #[cfg(test)]
@@ -399,6 +580,35 @@ mod tests {
             .collect();
         threads.into_iter().for_each(|thread| thread.join().unwrap());
         let text = fs::read_to_string(known.path()).unwrap();
-        assert_eq!(pins(&text).filter_map(|pin| pin.public()).count(), 128);
+        assert_eq!(text.lines().filter_map(pin).filter_map(|pin| pin.public()).count(), 128);
+    }
+
+    #[test]
+    fn first_contacts_at_the_same_time_share_a_write_and_a_liar_among_them_is_refused() {
+        let (_folder, known) = known();
+        let entry = |id: &str, key: &PublicKey| {
+            Arc::new(Entry { target: target(id), is_hop: false, key: key.clone(), outcome: OnceLock::new() })
+        };
+        let (first, other) = (key(), key());
+        let entries =
+            [entry("i-1", &first), entry("i-2", &other), entry("i-1", &first), entry("i-1", &other)];
+        known.record(&entries);
+        let outcomes: Vec<bool> = entries.iter().map(|entry| entry.outcome.get().unwrap().is_ok()).collect();
+        assert_eq!(outcomes, [true, true, true, false]);
+        let refused = entries[3].outcome.get().unwrap().clone().unwrap_err();
+        assert_eq!(refused.code(), Some("HostKeyChanged"));
+        assert_eq!(fs::read_to_string(known.path()).unwrap().lines().count(), 2);
+    }
+
+    #[test]
+    fn what_another_process_writes_is_seen_at_once() {
+        let (_folder, known) = known();
+        let (first, second) = (key(), key());
+        known.verify(&target("i-1"), false, &first).unwrap();
+        let other = KnownHosts::new(known.path().to_owned());
+        other.verify(&target("i-2"), false, &second).unwrap();
+        assert!(known.knows(&target("i-2"), false, &second).unwrap());
+        assert!(other.forget("i-1").unwrap());
+        assert!(!known.knows(&target("i-1"), false, &first).unwrap());
     }
 }

@@ -244,3 +244,64 @@ async fn what_the_host_says_at_a_failed_login_is_told() {
     let error = echo(&sshd.ssh(), &sshd.target()).await.unwrap_err();
     assert!(error.message().ends_with("; the host says: Authorised / users only"), "{error}");
 }
+
+/// What the console of a host tells, which a test can change.
+fn console(
+    sshd: &Sshd,
+    first_contact: impl Fn(Witness) -> FirstContact,
+) -> (Ssh, Arc<std::sync::Mutex<Vec<String>>>) {
+    let told = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let tell = Arc::clone(&told);
+    let witness = Witness::new(move |_| {
+        let keys = tell.lock().unwrap().clone();
+        Box::pin(async move { Ok(keys) })
+    });
+    (with(Settings { first_contact: first_contact(witness), ..sshd.settings() }), told)
+}
+
+fn key_of(sshd: &Sshd) -> String {
+    fs::read_to_string(sshd.folder.path().join("host_ed25519.pub")).unwrap()
+}
+
+#[tokio::test]
+async fn the_first_key_of_a_host_is_held_against_its_console() {
+    let (sshd, other) = (Sshd::start(), Sshd::start());
+    let target = sshd.target();
+    let (ssh, told) = console(&sshd, FirstContact::Require);
+    let attempt = |ssh: Ssh, target: Target| async move {
+        ssh.wait(&target, Duration::from_millis(300), &|_| {}).await
+    };
+    let error = attempt(ssh.clone(), target.clone()).await.unwrap_err();
+    assert!(error.message().contains("its console does not tell its host key yet"), "{error}");
+    *told.lock().unwrap() = vec![key_of(&other)];
+    let error = attempt(ssh.clone(), target.clone()).await.unwrap_err();
+    assert_eq!(error.code(), Some("HostKeyForged"), "{error}");
+    assert!(!sshd.settings().known_hosts.exists(), "nothing is recorded of a host that is not the right one");
+    *told.lock().unwrap() = vec![key_of(&other), key_of(&sshd)];
+    assert_eq!(echo(&ssh, &target).await.unwrap(), "hi\n");
+    // What is recorded is not asked for again.
+    told.lock().unwrap().clear();
+    ssh.close().await;
+    assert_eq!(echo(&ssh, &target).await.unwrap(), "hi\n");
+}
+
+#[tokio::test]
+async fn a_key_that_was_believed_is_held_against_the_console_once_it_tells() {
+    let (sshd, other) = (Sshd::start(), Sshd::start());
+    let target = sshd.target();
+    let cloud_init = Duration::from_secs(60);
+    let (ssh, told) = console(&sshd, FirstContact::Ask);
+    assert_eq!(echo(&ssh, &target).await.unwrap(), "hi\n");
+    *told.lock().unwrap() = vec![key_of(&other)];
+    let error = ssh.wait_for_cloud_init(&target, cloud_init).await.unwrap_err();
+    assert_eq!(error.code(), Some("HostKeyForged"), "{error}");
+    let known = fs::read_to_string(sshd.settings().known_hosts).unwrap();
+    assert!(!known.contains(&target.id), "the record was taken back: {known}");
+    assert_eq!(echo(&ssh, &target).await.unwrap_err().code(), Some("HostKeyForged"));
+    *told.lock().unwrap() = Vec::new();
+    assert_eq!(echo(&ssh, &target).await.unwrap(), "hi\n");
+    *told.lock().unwrap() = vec![key_of(&sshd)];
+    ssh.wait_for_cloud_init(&target, cloud_init).await.unwrap();
+    *told.lock().unwrap() = vec![key_of(&other)];
+    ssh.wait_for_cloud_init(&target, cloud_init).await.unwrap();
+}

@@ -9,7 +9,7 @@
 //! | `target` | a host to talk to |
 //! | `route`, `ssh_config` | the way to a host, as `~/.ssh/config` has it |
 //! | `pool`, `session`, `stream`, `handshake`, `authentication`, `slots` | connections |
-//! | `known_hosts`, `keys`, `keyring`, `passphrase` | host keys and our own |
+//! | `known_hosts`, `first_contact`, `keys`, `keyring`, `passphrase` | host keys and our own |
 //! | `command`, `exec`, `wrapper`, `capture`, `interact`, `fold` | running commands |
 //! | `forward` | ports that lead to hosts |
 //! | `source`, `exclude`, `tree`, `content` | what is to be sent |
@@ -27,6 +27,7 @@ mod exclude;
 mod exec;
 mod feed;
 mod file;
+mod first_contact;
 mod fold;
 mod folder;
 mod forward;
@@ -86,6 +87,7 @@ use crate::retry::Retry;
 
 pub use self::command::{Command, Output, Stream};
 use self::content::Content;
+pub use self::first_contact::{FirstContact, Witness};
 pub use self::fold::{Group, fold, hosts_in_short};
 pub use self::forward::Forwarding;
 pub use self::interact::{Ending, Interaction, Size, Terminal};
@@ -113,6 +115,8 @@ pub struct Settings {
     pub config: Option<ConfigFiles>,
     /// The file that host keys are recorded in, in OpenSSH's format, under the id of the target.
     pub known_hosts: PathBuf,
+    /// What is asked of the first key of a host, bastions excepted.
+    pub first_contact: FirstContact,
     /// The limit for each step of connecting: TCP, the key exchange, the login, a channel.
     pub connect_timeout: Duration,
     /// A host that was silent for this long is asked whether it lives; after three questions
@@ -139,6 +143,7 @@ impl Default for Settings {
             passphrases: None,
             config: None,
             known_hosts: PathBuf::from(".spot/known_hosts"),
+            first_contact: FirstContact::Trust,
             connect_timeout: Duration::from_secs(10),
             keepalive: Duration::from_secs(30),
             idle: Duration::from_secs(10 * 60),
@@ -188,7 +193,8 @@ impl Ssh {
     /// Waits until cloud-init has done its work; a host without cloud-init has none to do.
     ///
     /// # Errors
-    /// Code `CloudInitFailed`; kind `timeout`; those of [`Ssh::run`].
+    /// Code `CloudInitFailed`; `HostKeyForged` if the console, complete by now, tells other keys than the one
+    /// that was recorded; kind `timeout`; those of [`Ssh::run`].
     pub async fn wait_for_cloud_init(&self, target: &Target, timeout: Duration) -> Result<()> {
         wait::cloud_init(&self.0, target, timeout).await
     }

@@ -113,7 +113,8 @@ pub fn stage(error: &Error) -> &'static str {
             "up, but not ready for commands yet"
         }
         Some("AddressUnknown") => "its name has no address",
-        Some("HostKeyChanged" | "HostKeyRevoked") => "another host answers",
+        Some("HostKeyChanged" | "HostKeyRevoked" | "HostKeyForged") => "another host answers",
+        Some("HostKeyUnconfirmed") => "up, but its console does not tell its host key yet",
         Some("WrongUser") => "it wants another user",
         _ => "cannot be reached",
     }
@@ -133,6 +134,11 @@ pub async fn cloud_init(pool: &Arc<Pool>, target: &Target, limit: Duration) -> R
     let line = "command -v cloud-init >/dev/null || exit 0; exec cloud-init status --wait";
     let command = Command { timeout: Some(limit), ..Command::new(line) };
     let output = exec::run(pool, target, &command, Attempts::Policy, &|_, _| {}).await?;
+    // It prints its keys on its console at the end of that.
+    if let Err(error) = pool.settings.first_contact.confirm(&pool.known, target).await {
+        pool.close(&target.id).await;
+        return Err(error);
+    }
     // Since cloud-init 23.4, 2 says: done, with things that went wrong and were got over.
     if output.ok() || output.status == Some(2) {
         return Ok(());

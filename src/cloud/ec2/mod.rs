@@ -24,6 +24,7 @@
 mod adoption;
 mod bucket;
 mod client;
+mod console;
 mod convert;
 mod dedicated;
 mod deletion;
@@ -215,6 +216,10 @@ impl Cloud for Ec2 {
 
     async fn remove(&self, region: &str, resources: &[Owned], record: &dyn Record) -> Result<Vec<Removal>> {
         self.remove_resources(region, resources, record).await
+    }
+
+    async fn host_keys(&self, region: &str, id: &str) -> Result<Vec<String>> {
+        self.keys_on_console(region, id).await
     }
 
     async fn spot_status(&self, region: &str, ids: &[String]) -> Result<Vec<SpotStatus>> {

@@ -36,7 +36,10 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
     ),
     ("network", &["dedicated", "ssh_from", "ports", "vpc_id", "subnets", "ipv6"]),
     ("aws", &["connect_timeout", "read_timeout", "attempts", "retry_timeout"]),
-    ("ssh", &["private_key", "public_key", "port", "address", "connect_timeout", "wait_timeout"]),
+    (
+        "ssh",
+        &["private_key", "public_key", "port", "address", "first_contact", "connect_timeout", "wait_timeout"],
+    ),
     (
         "deploy",
         &[

@@ -127,6 +127,12 @@ pub trait Machines: Send + Sync {
         let _ = faults;
     }
 
+    /// What the machine has printed on its console, besides what every machine prints.
+    async fn console(&self, id: &str) -> String {
+        let _ = id;
+        String::new()
+    }
+
     /// What the machine was asked for so far, a JSON object per line.
     async fn commands(&self, id: &str) -> Result<String> {
         let _ = id;

@@ -80,6 +80,8 @@ struct Work<'a> {
     force: &'a Force,
     lot: Lot,
     now: Moment,
+    /// What the machine that is asked for has printed.
+    console: &'a str,
 }
 
 /// What happened to a machine.
@@ -302,13 +304,17 @@ impl Service {
         let operation = router::find(params)?;
         operation.check(params)?;
         let dry_run = params.flag("DryRun")?.unwrap_or(false);
+        let console = match operation.name {
+            "GetConsoleOutput" => self.machines.console(params.required("InstanceId")?).await,
+            _ => String::new(),
+        };
         let (xml, steps, revision) = {
             let mut held = self.held.lock().await;
             let now = self.now();
             held.cloud.settle(now, pace(&self.options));
             let seed = force.seed.map(|seed| number(seed, &[&held.cloud.generation.to_string()]));
             held.open(place, seed);
-            let work = Work { operation, params, place, force, lot, now };
+            let work = Work { operation, params, place, force, lot, now, console: &console };
             if dry_run {
                 return Err(self.rehearse(&held.cloud, work));
             }
@@ -560,7 +566,7 @@ impl Service {
     }
 
     fn run(&self, cloud: &mut Cloud, work: Work<'_>) -> Result<(Xml, Vec<Effect>), Fault> {
-        let Work { operation, params, place, force, lot, now } = work;
+        let Work { operation, params, place, force, lot, now, .. } = work;
         let delay = self.options.consistency_delay;
         let generation = cloud.generation.to_string();
         let region = cloud.regions.entry(place.name.to_owned()).or_default();
@@ -577,7 +583,7 @@ impl Service {
     }
 
     fn call(&self, cloud: &mut Cloud, work: Work<'_>) -> Result<(Xml, Vec<Effect>), Fault> {
-        let Work { operation, params, place, force, lot, now } = work;
+        let Work { operation, params, place, force, lot, now, console } = work;
         // Copied for the one action that compares regions.
         let elsewhere = match operation.name {
             "GetSpotPlacementScores" => cloud.regions.clone(),
@@ -595,6 +601,7 @@ impl Service {
             lot,
             limit: self.options.limit,
             now,
+            console,
             effects: Vec::new(),
         };
         market::refusal(&call, None)?;

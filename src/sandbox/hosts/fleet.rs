@@ -158,6 +158,11 @@ impl Hosts {
         self.on_runtime(async move { host.commands().await }).await
     }
 
+    /// What a host has printed on its console at the end of its boot; nothing if it has not booted.
+    pub fn console(&self, id: &str) -> String {
+        self.fleet.running(id).map(|host| host.console()).unwrap_or_default()
+    }
+
     /// What running hosts were told about shutting themselves down: id and request, as `shutdown` and the
     /// like inside write it (`at SECONDS`, `in SECONDS`), or nothing.
     pub async fn power_offs(&self) -> Vec<(String, String)> {

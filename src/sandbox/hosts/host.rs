@@ -67,6 +67,8 @@ pub(super) struct Host {
     accounts: Vec<Account>,
     user_data: Result<UserData>,
     server: Arc<russh::server::Config>,
+    /// The public half of its host key, as a line of OpenSSH's.
+    public_key: String,
     /// With another host key.
     impostor: OnceLock<Arc<russh::server::Config>>,
     trouble: Arc<Trouble>,
@@ -93,8 +95,10 @@ impl Host {
         let layout = Layout::new(&spec.folder);
         layout.prepare(&spec, &accounts, isolation.identity())?;
         let key = host_key(&layout.host_key())?;
+        let public_key = key.public_key().to_openssh().unwrap_or_default();
         Ok(Host {
             server: Arc::new(server::config(key)),
+            public_key,
             impostor: OnceLock::new(),
             trouble: Arc::new(Trouble::new(spec.faults.clone()).with_output_rate(spec.limits.output_rate)),
             quota: Arc::new(Quota::new(spec.limits.disk, vec![layout.rootfs(), layout.local()])),
@@ -115,6 +119,19 @@ impl Host {
     /// What the host is.
     pub(super) fn spec(&self) -> &HostSpec {
         &self.spec
+    }
+
+    /// What it has printed at the end of its boot: its own host key, as cloud-init prints it, whatever key
+    /// is shown at its address.
+    pub(super) fn console(&self) -> String {
+        if self.spec.faults.never_boots || self.spec.clock.now() < self.spec.booted() {
+            return String::new();
+        }
+        format!(
+            "-----BEGIN SSH HOST KEY KEYS-----\r\n{} root@{}\r\n-----END SSH HOST KEY KEYS-----\r\n",
+            self.public_key.trim_end(),
+            self.spec.hostname()
+        )
     }
 
     /// Where its files are.

@@ -106,6 +106,8 @@ pub(super) struct Call<'a> {
     pub limit: u32,
     /// When.
     pub now: Moment,
+    /// What the machine has printed whose console is asked for.
+    pub console: &'a str,
     /// What is to be done to the machines once the change is stored.
     pub effects: Vec<Effect>,
 }

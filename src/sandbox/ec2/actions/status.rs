@@ -82,18 +82,19 @@ fn console(call: &mut Call<'_>) -> Answer {
     xml.text("instanceId", &instance.id).time("timestamp", call.now);
     // As in EC2, there is nothing to be seen of an instance that has not booted.
     if instance.state != State::Pending {
-        xml.text("output", STANDARD.encode(boot_log(instance)));
+        xml.text("output", STANDARD.encode(boot_log(instance, call.console)));
     }
     Ok(xml)
 }
 
-fn boot_log(instance: &Instance) -> String {
+fn boot_log(instance: &Instance, console: &str) -> String {
     let Instance { id, image, kind, zone, private_ip, .. } = instance;
     format!(
         "[    0.000000] Linux version 6.8.0-1015-aws (spot sandbox)\n\
          [    0.000000] Machine: {kind} in {zone}, image {image}\n\
          cloud-init: instance-id {id}, local address {private_ip}\n\
          cloud-init: {} authorized key(s) for user ubuntu\n\
+         {console}\
          Cloud-init finished at {}\n\
          ip-{} login: ",
         instance.authorized_keys.len(),
